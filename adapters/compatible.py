@@ -1,0 +1,14 @@
+"""Any other endpoint that speaks OpenAI's format; what is special about it stands as `quirks` in the registry."""
+
+from __future__ import annotations
+
+from adapters.openai import Dialect
+
+DIALECT = Dialect()
+
+BASE_URL = ""  # the registry names one
+build_request = DIALECT.build_request
+parse_response = DIALECT.parse_response
+parse_event = DIALECT.parse_event
+parse_error = DIALECT.parse_error
+parse_limits = DIALECT.parse_limits

@@ -1,0 +1,249 @@
+"""Google's Gemini format: contents of parts, calls known by name, and thoughts beside the answer's parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from adapters.collect import collect
+from adapters.error_bodies import answer_document, clean, error_of, event_document
+from adapters.error_rules import Rule, codes, words
+from adapters.errors import ErrorKind, ProviderError
+from adapters.reading import count, decode, items, json_text, obj, string, total, usage
+from adapters.types import (
+    Answer,
+    ChatRequest,
+    Delta,
+    Event,
+    FinishReason,
+    HttpRequest,
+    Image,
+    LimitsSeen,
+    Message,
+    Part,
+    Target,
+    Text,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+    Usage,
+)
+from adapters.writing import (
+    Convert,
+    arguments_object,
+    at_most,
+    clamped,
+    converted,
+    inline_image,
+    path_segment,
+    post,
+    same,
+    system_text,
+    turns,
+    unknown_part,
+    unsent,
+)
+
+BASE_URL = "https://generativelanguage.googleapis.com/v1beta"
+MAX_STOPS = 5
+FOREIGN_SIGNATURE = "skip_thought_signature_validator"  # for calls that another model made: they have no signature
+
+_THINKING = {
+    "none": {"thinkingBudget": 0},
+    "minimal": {"thinkingLevel": "MINIMAL"},
+    "low": {"thinkingLevel": "LOW"},
+    "medium": {"thinkingLevel": "MEDIUM"},
+}
+PARAMS: Mapping[str, tuple[str, Convert]] = {
+    "max_tokens": ("maxOutputTokens", same),
+    "temperature": ("temperature", clamped(0, 2)),
+    "top_p": ("topP", same),
+    "top_k": ("topK", same),
+    "stop": ("stopSequences", at_most(MAX_STOPS)),
+    "seed": ("seed", same),
+    "presence_penalty": ("presencePenalty", same),
+    "frequency_penalty": ("frequencyPenalty", same),
+    "reasoning_effort": ("thinkingConfig", lambda effort: _THINKING.get(effort, {"thinkingLevel": "HIGH"})),
+}
+_FILTERED = (
+    "SAFETY",
+    "RECITATION",
+    "LANGUAGE",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+    "MODEL_ARMOR",
+    "JAILBREAK",
+)
+_FINISH: Mapping[str, FinishReason] = {"MAX_TOKENS": "length", **dict.fromkeys(_FILTERED, "content_filter")}
+_BROKEN = frozenset(
+    {
+        "MALFORMED_FUNCTION_CALL",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "MISSING_THOUGHT_SIGNATURE",
+        "MALFORMED_RESPONSE",
+    }
+)
+RULES = (
+    Rule(ErrorKind.AUTH, text=words(r"API_KEY_INVALID|api key (?:not valid|expired)|user location is not supported")),
+    Rule(
+        ErrorKind.BILLING,
+        text=words(r"enable billing|billing (?:is )?(?:disabled|not enabled)|prepa(?:id|yment) credits"),
+    ),
+    # the hint beside a spent day is that of the minute: it comes back at midnight, Pacific time
+    Rule(ErrorKind.QUOTA_EXHAUSTED, "day", text=words(r"\w+PerDay"), status=frozenset({429}), trust_wait=False),
+    Rule(ErrorKind.RATE_LIMITED, "minute", text=words(r"\w+PerMinute"), status=frozenset({429})),
+    Rule(ErrorKind.RATE_LIMITED, codes=codes("resource_exhausted")),
+    Rule(ErrorKind.OVERLOADED, codes=codes("unavailable")),
+)
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+def build_request(target: Target, request: ChatRequest, *, stream: bool) -> HttpRequest:
+    """The HTTP request that asks `target`."""
+    names = {call.id: call.name for message in request.messages for call in message.tool_calls}
+    body: dict[str, Any] = {
+        "contents": turns(request.messages, "model", "parts", lambda message: _parts(message, names))
+    }
+    if instructions := system_text(request.messages):
+        body["systemInstruction"] = {"parts": [{"text": instructions}]}
+    if config := {**converted(request.params, PARAMS, target), **_response_format(request)}:
+        body["generationConfig"] = config
+    if request.tools:
+        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
+    if request.tools and request.tool_choice:
+        body["toolConfig"] = {"functionCallingConfig": _calling(request.tool_choice)}
+    verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+    path = f"/models/{path_segment(target.model)}:{verb}"
+    return post(target, path, body, stream=stream, key_header="x-goog-api-key", headers={})
+
+
+def unsent_params(target: Target, request: ChatRequest) -> frozenset[str]:
+    """The names of the request's parameters that are not sent to `target`."""
+    return unsent(request, target, PARAMS)
+
+
+def _parts(message: Message, names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    if message.role == "tool":
+        call_id = message.tool_call_id or ""
+        name = names.get(call_id) or message.name or call_id
+        yield {"functionResponse": {"name": name, "response": _result(message.text)}}
+    for part in message.content:
+        if not (isinstance(part, Text) and (message.role == "tool" or not part.text)):
+            yield _part(part)
+    for number, call in enumerate(message.tool_calls):
+        yield _call(call, first=number == 0)
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case Text():
+            return {"text": part.text}
+        case Image():
+            inline = inline_image(part)
+            if inline is None:
+                return {"fileData": {"fileUri": part.url}}
+            return {"inlineData": {"mimeType": inline[0], "data": inline[1]}}
+        case _:
+            raise unknown_part("Gemini", part.raw)
+
+
+def _call(call: ToolCall, *, first: bool) -> dict[str, Any]:
+    """A call of the past with the signature it came with; the first of a turn must have one."""
+    part = {"functionCall": {"name": call.name, "args": arguments_object(call.arguments)}}
+    signature = call.signature or (FOREIGN_SIGNATURE if first else None)
+    return part if signature is None else {**part, "thoughtSignature": signature}
+
+
+def _result(text: str) -> Mapping[str, Any]:
+    value = decode(text)
+    return value if isinstance(value, dict) else {"result": text}
+
+
+def _declaration(tool: Tool) -> dict[str, Any]:
+    described = {"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters}
+    return {name: value for name, value in described.items() if value is not None}
+
+
+_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "tool": "ANY"}
+
+
+def _calling(choice: ToolChoice) -> dict[str, Any]:
+    only = {"allowedFunctionNames": [choice.name]} if choice.mode == "tool" else {}
+    return {"mode": _MODES[choice.mode], **only}
+
+
+def _response_format(request: ChatRequest) -> dict[str, Any]:
+    form = request.response_format
+    if form is None or form.kind == "text":
+        return {}
+    schema = {"responseJsonSchema": form.schema} if form.kind == "json_schema" else {}
+    return {"responseMimeType": "application/json", **schema}
+
+
+# --- hearing ---------------------------------------------------------------------------------------------------------
+
+
+def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    """The answer in a whole response."""
+    return collect([*_deltas(answer_document(status, headers, body, RULES)), Delta(done=True)])
+
+
+def parse_event(event: Event) -> Iterable[Delta]:
+    """What one stream event adds to the answer."""
+    document = event_document(event, RULES)
+    return () if document is None else list(_deltas(document))
+
+
+def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+    """The error in a failed response."""
+    return error_of(status, headers, body, RULES)
+
+
+def parse_limits(headers: Mapping[str, str]) -> LimitsSeen:
+    """Nothing: Gemini sends no rate limit headers."""
+    return ()
+
+
+def _deltas(document: Mapping[str, Any]) -> Iterator[Delta]:
+    if blocked := string(obj(document.get("promptFeedback")).get("blockReason")):
+        raise ProviderError(ErrorKind.CONTENT_FILTER, f"the prompt was blocked: {clean(blocked)}")
+    candidate = obj(next(iter(items(document.get("candidates"))), None))
+    yield Delta(response_model=string(document.get("modelVersion")), response_id=string(document.get("responseId")))
+    for part in items(obj(candidate.get("content")).get("parts")):
+        yield from _part_deltas(obj(part))
+    yield Delta(finish_reason=_finish(candidate.get("finishReason")), usage=_usage(obj(document.get("usageMetadata"))))
+
+
+def _part_deltas(part: Mapping[str, Any]) -> Iterator[Delta]:
+    if call := obj(part.get("functionCall")):
+        signature = string(part.get("thoughtSignature")) or None
+        arguments = json_text(call.get("args") or None)
+        name, call_id = string(call.get("name")), string(call.get("id"))
+        yield Delta(tool_call=ToolCallDelta(None, call_id, name, arguments, signature))
+    elif text := string(part.get("text")):
+        yield Delta(reasoning=text) if part.get("thought") else Delta(text=text)
+
+
+def _finish(value: Any) -> FinishReason | None:
+    reason = string(value)
+    if reason in _BROKEN:
+        raise ProviderError(ErrorKind.BAD_RESPONSE, f"the model broke off: {reason}", code=reason.lower())
+    return _FINISH.get(reason, "stop") if reason else None
+
+
+def _usage(used: Mapping[str, Any]) -> Usage | None:
+    """Thoughts are no part of the candidates' tokens here, nor the results of tools part of the prompt's."""
+    if not used:
+        return None
+    thought = count(used.get("thoughtsTokenCount"))
+    sent = total(count(used.get("promptTokenCount")), count(used.get("toolUsePromptTokenCount")))
+    output = total(count(used.get("candidatesTokenCount")), thought)
+    return usage(sent, count(used.get("cachedContentTokenCount")), output, thought)

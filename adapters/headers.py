@@ -1,0 +1,186 @@
+"""What providers say in headers and error texts of waiting, of limits that are left, and of a request's id."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal, cast
+
+from adapters.types import LimitSeen, LimitsSeen
+
+Unit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
+Per = Literal["second", "minute", "hour", "day", "month", ""]
+
+MAX_WAIT_S = 31 * 86400.0  # the longest window any provider has is a month
+_EPOCH_S = 1e9  # a number so large is a moment, not a duration
+_EPOCH_MS = 1e12
+
+_NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
+_DURATION = re.compile(r"(?:[0-9]{1,12}(?:\.[0-9]{1,18})?(?:ms|us|µs|ns|d|h|m|s))+")
+_DURATION_PART = re.compile(r"([0-9.]+)(ms|us|µs|ns|d|h|m|s)")
+_UNIT_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_WAIT_IN_TEXT = re.compile(
+    r"(?:try again in|retry in|retry after|please wait) (?P<amount>[0-9][0-9.a-zµ]{0,40})"
+    r"(?: (?P<unit>second|minute|hour|day))?",
+    re.IGNORECASE,
+)
+_WORD_S = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
+_BACK_AT = re.compile(r"regain access on ([0-9]{4}-[0-9]{2}-[0-9]{2}) at ([0-9]{2}:[0-9]{2}) UTC")
+
+# --- waiting ---------------------------------------------------------------------------------------------------------
+
+
+def retry_after_s(headers: Mapping[str, str], hint: str = "") -> float | None:
+    """Seconds to wait as the headers ask, else as `hint` does (a duration or a moment); None if neither says it.
+
+    Dates count from the response's own `Date` header; without one they say nothing. Never below 0 or above 31 days.
+    """
+    now = _now(headers)
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds:  # some send 0 beside a real retry-after
+        return min(milliseconds / 1000, MAX_WAIT_S)
+    for value in (headers.get("retry-after", ""), hint):
+        if (wait := _wait_s(value, now)) is not None:
+            return wait
+    return None
+
+
+def wait_in_text_s(headers: Mapping[str, str], text: str) -> float | None:
+    """Seconds to wait as an error's sentence asks: `Please try again in 1h53m56.832s.`"""
+    if (back := _BACK_AT.search(text)) is not None:
+        return _wait_s(f"{back[1]}T{back[2]}:00Z", _now(headers))
+    if (found := _WAIT_IN_TEXT.search(text)) is None:
+        return None
+    amount, unit = found["amount"].rstrip("."), found["unit"]
+    if unit and (number := _number(amount)) is not None:
+        return min(number * _WORD_S[unit.lower()], MAX_WAIT_S)
+    return _wait_s(amount.lower(), None)
+
+
+def _wait_s(value: str, now: float | None) -> float | None:
+    in_s, at = _reset(value.strip())
+    if in_s is None and at is not None and now is not None:
+        in_s = at - now
+    return None if in_s is None else min(max(in_s, 0.0), MAX_WAIT_S)
+
+
+def _now(headers: Mapping[str, str]) -> float | None:
+    return _http_date(headers.get("date", ""))
+
+
+def _reset(value: str) -> tuple[float | None, float | None]:
+    """A duration in seconds, or a moment in Unix time, whichever `value` is."""
+    if (number := _number(value)) is not None:
+        if number >= _EPOCH_MS:
+            return None, number / 1000
+        return (None, number) if number >= _EPOCH_S else (number, None)
+    if _DURATION.fullmatch(value):
+        return sum(float(amount) * _UNIT_S[unit] for amount, unit in _DURATION_PART.findall(value)), None
+    return None, _iso_date(value) or _http_date(value)
+
+
+def _number(text: str) -> float | None:
+    return float(text) if _NUMBER.fullmatch(text.strip()) else None
+
+
+def _iso_date(text: str) -> float | None:
+    if not 20 <= len(text) <= 40 or text[10] not in "Tt ":
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return _unix(moment)
+
+
+def _http_date(text: str) -> float | None:
+    if not 20 <= len(text) <= 40:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return _unix(moment)
+
+
+def _unix(moment: datetime) -> float | None:
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+_LIMIT_HEADER = re.compile(
+    r"(?:x-|anthropic-)?ratelimit-(?:"
+    r"(?P<what>limit|remaining|reset)(?:-(?P<unit>requests?|req|(?:input-|output-)?tokens))?"
+    r"(?:-(?P<per>second|minute|hour|day|month))?"
+    r"|(?P<unit_first>requests|(?:input-|output-)?tokens)-(?P<what_last>limit|remaining|reset))"
+)
+_UNITS: Mapping[str, Unit] = {
+    "request": "requests",
+    "requests": "requests",
+    "req": "requests",
+    "tokens": "tokens",
+    "input-tokens": "input_tokens",
+    "output-tokens": "output_tokens",
+}
+PER_MINUTE: Mapping[Unit, Per] = dict.fromkeys(_UNITS.values(), "minute")
+
+
+def limits_seen(headers: Mapping[str, str], periods: Mapping[Unit, Per]) -> LimitsSeen:
+    """The limits that rate limit headers of the usual spellings tell of.
+
+    `periods` is the window of a unit whose header does not name its own.
+    """
+    facts = []
+    for name, value in headers.items():
+        if "ratelimit-" in name and (found := _LIMIT_HEADER.fullmatch(name)) is not None:
+            unit = _UNITS[found["unit"] or found["unit_first"] or "requests"]
+            per = found["per"] or periods.get(unit, "")
+            facts.append((unit, cast("Per", per), found["what"] or found["what_last"], value))
+    return limits_of(facts)
+
+
+def limits_of(facts: Iterable[tuple[Unit, Per, str, str]]) -> LimitsSeen:
+    """Limits out of single facts (unit, window, `limit`|`remaining`|`reset`, header value); garbage is left out."""
+    seen: dict[tuple[Unit, Per], LimitSeen] = {}
+    for unit, per, what, value in facts:
+        known = seen.get((unit, per), LimitSeen(unit, per))
+        seen[unit, per] = _FACTS[what](known, value.strip())
+    return tuple(limit for limit in seen.values() if limit != LimitSeen(limit.unit, limit.per))
+
+
+def _with_reset(known: LimitSeen, value: str) -> LimitSeen:
+    in_s, at = _reset(value)
+    return replace(known, resets_in_s=in_s, resets_at=at)
+
+
+_FACTS: Mapping[str, Callable[[LimitSeen, str], LimitSeen]] = {
+    "limit": lambda known, value: replace(known, limit=_number(value)),
+    "remaining": lambda known, value: replace(known, remaining=_number(value)),
+    "reset": _with_reset,
+}
+
+# --- the request's name ----------------------------------------------------------------------------------------------
+
+_REQUEST_IDS = (
+    "x-request-id",
+    "request-id",
+    "apim-request-id",
+    "x-debug-trace-id",
+    "nvcf-reqid",
+    "mistral-correlation-id",
+    "inference-id",
+    "x-ds-trace-id",
+    "cf-ray",
+)
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """The provider's own name for this request, for its support desk; empty if it gave none."""
+    return next((headers[name][:200] for name in _REQUEST_IDS if headers.get(name)), "")

@@ -1,0 +1,1 @@
+"""Health: who answers, and how well. Everything it needs is handed in."""

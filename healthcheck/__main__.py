@@ -1,0 +1,42 @@
+"""`python -m healthcheck`: is the daemon ready? Exit 0 yes, 1 no, 2 a wrong use. Made for a container's HEALTHCHECK."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+_TIMEOUT_S = 3.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Asks `/readyz` once and says the answer."""
+    port = os.environ.get("QUORUM_PORT") or os.environ.get("PORT") or "8080"
+    parser = argparse.ArgumentParser(prog="python -m healthcheck", description="Is the daemon ready?")
+    parser.add_argument("--url", default=os.environ.get("QUORUM_URL") or f"http://127.0.0.1:{port}")
+    url = parser.parse_args(argv).url
+    if not url.startswith(("http://", "https://")):
+        print(f"--url must begin with http:// or https://, not {url!r}", file=sys.stderr)
+        return 2
+    ready, said = ask(url)
+    print(said)
+    return 0 if ready else 1
+
+
+def ask(url: str) -> tuple[bool, str]:
+    """Whether the daemon at `url` is ready, and what it said of itself."""
+    opener = build_opener(ProxyHandler({}))
+    try:
+        with opener.open(f"{url.rstrip('/')}/readyz", timeout=_TIMEOUT_S) as response:
+            return True, str(json.load(response)["status"])
+    except HTTPError as error:
+        return False, f"not ready: HTTP {error.code}"
+    except (OSError, ValueError, KeyError) as error:
+        return False, f"no daemon answers at {url}: {getattr(error, 'reason', error)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

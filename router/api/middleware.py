@@ -1,0 +1,107 @@
+"""What every request passes, in the order that `router.app` lists: an id, one place for errors, a bound."""
+
+from __future__ import annotations
+
+import re
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from router.api.errors import ApiError, error_response
+from router.clock import Clock
+from router.telemetry import Telemetry
+from router.votes.record import new_id
+
+MAX_INFLIGHT = 4_000
+_SAFE_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
+
+
+def identify(clock: Clock) -> Middleware:
+    """Gives each request an id of ours; what a caller sends as an id is never used as one."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request["request_id"] = new_id(clock)
+        return await handler(request)
+
+    return middleware
+
+
+@web.middleware
+async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The one place where an exception becomes a response. What nobody foresaw is a 500 with an id to look for."""
+    request_id = request["request_id"]
+    try:
+        host = request.headers.get("Host", "")
+        if not _SAFE_HOST.fullmatch(host):
+            raise ApiError(400, "bad_http", "the Host header is not a host name")
+        return await handler(request)
+    except ApiError as error:
+        failure = error
+    except web.HTTPException as error:
+        failure = _from_aiohttp(error, request)
+    except ConnectionError:
+        raise
+    except Exception:
+        structlog.get_logger().exception("request_bug", request_id=request_id, route=_route(request))
+        failure = ApiError(500, "internal_error", "a bug of ours stopped this request, it has been logged")
+    told = {"status": failure.status, "code": failure.code, "route": _route(request)}
+    structlog.get_logger().info("request", request_id=request_id, outcome="rejected", **told)
+    return error_response(failure, request_id)
+
+
+class Admission:
+    """How many requests may ask providers at once; while the daemon is full or `draining`, new ones are turned away."""
+
+    def __init__(self, telemetry: Telemetry, max_inflight: int = MAX_INFLIGHT) -> None:
+        self._telemetry = telemetry
+        self._max_inflight = max_inflight
+        self.inflight = 0
+        self.draining = False
+
+    def middleware(self) -> Middleware:
+        """The bound, for everything that is not a mere question about the daemon."""
+
+        @web.middleware
+        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.method != "POST":
+                return await handler(request)
+            self._refuse_if_full()
+            self._count(1)
+            try:
+                return await handler(request)
+            finally:
+                self._count(-1)
+
+        return middleware
+
+    def _refuse_if_full(self) -> None:
+        if self.draining:
+            self._telemetry.shed.inc()
+            raise ApiError(503, "draining", "this daemon is stopping, ask again", retry_after_s=1)
+        if self.inflight >= self._max_inflight:
+            self._telemetry.shed.inc()
+            raise ApiError(503, "overloaded", f"{self.inflight} requests are in flight already", retry_after_s=2)
+
+    def _count(self, change: int) -> None:
+        self.inflight += change
+        self._telemetry.inflight.set(self.inflight)
+
+
+def _from_aiohttp(error: web.HTTPException, request: web.Request) -> ApiError:
+    match error:
+        case web.HTTPNotFound():
+            return ApiError(404, "not_found", f"there is nothing at {request.path[:80]!r}")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods - {"HEAD", "OPTIONS"}))
+            return ApiError(405, "method_not_allowed", f"{request.path[:80]!r} takes {allowed}, not {error.method}")
+        case web.HTTPRequestEntityTooLarge():
+            return ApiError(413, "request_too_large", "the body is too large")
+        case _:
+            return ApiError(error.status, "bad_http", error.reason)
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "unknown"

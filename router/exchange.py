@@ -1,0 +1,196 @@
+"""One request to one provider and its answer, whole or streamed, under a limit that moves as the answer comes in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+
+from adapters.collect import StreamCollector
+from adapters.errors import ErrorKind, ProviderError
+from adapters.headers import request_id
+from adapters.sse import SseParser
+from adapters.types import NO_USAGE, Adapter, Answer, ChatRequest, Delta, Event, ToolCallDelta
+from router.clock import Clock
+from router.registry.model import Seat, Timeouts
+from router.transport import NotSent, Response, Transport
+
+# What to show the caller, whose it is, and the model as its provider names it (None while it has not said).
+Deliver = Callable[[Delta, Seat, str | None], Awaitable[None]]
+
+
+class CallerGone(Exception):
+    """The caller left or no longer reads: there is nobody to answer."""
+
+
+class Exchange:
+    """An exchange under way. Its public fields say how far it got, so that however it ends a vote can tell.
+
+    `committed` is True once the caller has seen a part of the answer. With `deliver` the answer is streamed.
+    """
+
+    def __init__(self, seat: Seat, adapter: Adapter, timer: Timer, clock: Clock, deliver: Deliver | None) -> None:
+        self._seat = seat
+        self._adapter = adapter
+        self._timer = timer
+        self._clock = clock
+        self._deliver = deliver
+        self.began = clock.monotonic()
+        self.sent = False
+        self.committed = False
+        self.status: int | None = None
+        self.connect_ms: float | None = None
+        self.first_token_ms: float | None = None
+        self.provider_request_id: str | None = None
+        self.response_model: str | None = None
+        self.usage = NO_USAGE
+        self.received_chars = 0
+
+    async def run(self, transport: Transport, request: ChatRequest) -> Answer:
+        """The provider's answer; raises `ProviderError` for whatever else it does, `CallerGone` from `deliver`."""
+        http = self._adapter.build_request(self._seat.target, request, stream=self._deliver is not None)
+        response: Response | None = None
+        try:
+            async with self._timer.running():
+                self.sent = True
+                response = await transport.send(
+                    http, provider=self._seat.provider.id, connect_s=self._seat.timeouts.connect_s
+                )
+                self.status, self.connect_ms = response.status, response.connect_ms
+                self.provider_request_id = request_id(response.headers) or None
+                if self._deliver is not None and _is_stream(response):
+                    return await self._streamed(response, self._deliver)
+                return await self._whole(response)
+        except NotSent:
+            self.sent = False
+            raise
+        except TimeoutError:
+            raise self._timer.error(self.status) from None
+        finally:
+            if response is not None:
+                response.close()
+
+    async def _whole(self, response: Response) -> Answer:
+        self._timer.until_next_piece()
+        pieces = []
+        async for piece in response.pieces():
+            pieces.append(piece)
+            self._timer.until_next_piece()
+        body = b"".join(pieces)
+        if 300 <= response.status < 400:
+            words = "answered with a redirect, which is not followed"
+            raise ProviderError(ErrorKind.BAD_RESPONSE, words, status=response.status)
+        if response.status >= 400:
+            raise self._adapter.parse_error(response.status, response.headers, body)
+        answer = self._adapter.parse_response(response.status, response.headers, body)
+        self.usage, self.response_model = answer.usage, answer.response_model or None
+        self.received_chars = len(answer.text) + len(answer.reasoning)
+        if self._deliver is not None:
+            for delta in _as_deltas(answer):
+                await self._hand_on(delta, self._deliver)
+        return answer
+
+    async def _streamed(self, response: Response, deliver: Deliver) -> Answer:
+        collector = StreamCollector()
+        ended = False
+        async for events in _events(response):
+            for event in events:
+                for delta in self._adapter.parse_event(event):
+                    ended = ended or delta.done
+                    self._note(delta)
+                    await self._hand_on(collector.add(delta), deliver)
+            if ended:
+                await response.finish()
+                break
+            if self.first_token_ms is None:
+                self._timer.until_first_token()  # a comment or a role is not yet a sign of life
+            elif events:
+                self._timer.until_next_piece()
+        await self._hand_on(collector.close(), deliver)
+        return collector.answer()
+
+    def _note(self, delta: Delta) -> None:
+        if delta.usage is not None:
+            self.usage = self.usage.updated_by(delta.usage)
+        if delta.response_model:
+            self.response_model = delta.response_model
+        if self.first_token_ms is None and (delta.commits or delta.reasoning):
+            self.first_token_ms = (self._clock.monotonic() - self.began) * 1000
+        self.received_chars += len(delta.text) + len(delta.reasoning)
+
+    async def _hand_on(self, delta: Delta, deliver: Deliver) -> None:
+        if delta.commits or delta.reasoning:
+            self.committed = self.committed or delta.commits
+            self._timer.until_end()  # a slow caller is not the provider's silence
+            await deliver(delta, self._seat, self.response_model)
+
+
+class Timer:
+    """The one running limit of an exchange; it ends at `deadline` (monotonic) at the latest.
+
+    `silence_s` bounds the wait for the first byte when others could still answer in this seat's place.
+    """
+
+    def __init__(
+        self, timeouts: Timeouts, *, began: float, deadline: float, silence_s: float | None, stream: bool
+    ) -> None:
+        self._idle_s = timeouts.idle_s
+        self._end = min(began + timeouts.total_s, deadline)
+        # A whole answer shows nothing before it is done, so only a streamed one can be late with its first token.
+        waits = [wait for wait in (silence_s, timeouts.first_token_s if stream else None) if wait is not None]
+        self._first_at = began + min(waits) if waits else self._end
+        self._timeout = asyncio.timeout(None)
+        self._kind = ErrorKind.TIMEOUT
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Limits what is inside it, beginning with the wait for the first byte; raises `TimeoutError`."""
+        async with self._timeout:
+            self.until_first_token()
+            yield
+
+    def until_first_token(self) -> None:
+        """Nothing of the answer has come yet."""
+        self._move(self._first_at, ErrorKind.FIRST_TOKEN_TIMEOUT)
+
+    def until_next_piece(self) -> None:
+        """The answer is coming in; it may pause, but not for long."""
+        self._move(asyncio.get_running_loop().time() + self._idle_s, ErrorKind.STALLED)
+
+    def until_end(self) -> None:
+        """Only the end counts."""
+        self._move(self._end, ErrorKind.TIMEOUT)
+
+    def error(self, status: int | None) -> ProviderError:
+        """What it means that the limit was reached now."""
+        return ProviderError(self._kind, _TIMEOUT_WORDS[self._kind], status=status)
+
+    def _move(self, at: float, kind: ErrorKind) -> None:
+        self._kind = kind if at < self._end else ErrorKind.TIMEOUT
+        self._timeout.reschedule(min(at, self._end))
+
+
+_TIMEOUT_WORDS = {
+    ErrorKind.FIRST_TOKEN_TIMEOUT: "nothing came in time",
+    ErrorKind.STALLED: "the answer stalled",
+    ErrorKind.TIMEOUT: "the time for this attempt ran out",
+}
+
+
+def _is_stream(response: Response) -> bool:
+    """A provider may answer a stream request with a plain JSON body: an error, or because it cannot stream this."""
+    return response.status < 300 and "json" not in response.headers.get("content-type", "")
+
+
+async def _events(response: Response) -> AsyncIterator[list[Event]]:
+    parser = SseParser()
+    async for piece in response.pieces():
+        yield parser.feed(piece)
+    yield parser.close()
+
+
+def _as_deltas(answer: Answer) -> Iterator[Delta]:
+    yield Delta(reasoning=answer.reasoning)
+    yield Delta(text=answer.text, refusal=answer.refusal)
+    for index, call in enumerate(answer.tool_calls):
+        yield Delta(tool_call=ToolCallDelta(index, call.id, call.name, call.arguments, call.signature))

@@ -1,0 +1,96 @@
+"""Logging: one line per request and per state change, JSON for machines or coloured text for a terminal.
+
+Whatever reaches a sink has passed `MASK`, which knows every secret value the process holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+from urllib.parse import quote
+
+import orjson
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+_MAX_FIELD_CHARS = 2_000
+_MIN_SECRET_CHARS = 6  # shorter values would mask ordinary words
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class SecretMask:
+    """Replaces known secrets, also URL-encoded, JSON-escaped and in base64, in a line about to be written."""
+
+    def __init__(self) -> None:
+        self._forms: tuple[str, ...] = ()
+
+    def know(self, secrets: Iterable[str]) -> None:
+        """Learns more secrets; they are never forgotten, since a rotated key is still a key."""
+        forms = set(self._forms)
+        for secret in secrets:
+            if len(secret) >= _MIN_SECRET_CHARS:
+                in_base64 = base64.b64encode(secret.encode()).decode().rstrip("=")
+                forms |= {secret, quote(secret, safe=""), orjson.dumps(secret).decode()[1:-1], in_base64}
+        self._forms = tuple(sorted(forms, key=len, reverse=True))
+
+    def clean(self, text: str) -> str:
+        """The text with every known secret replaced by `***`."""
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, "***")
+        return text
+
+
+MASK = SecretMask()
+
+
+def _tame(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Cuts long texts and escapes what could forge a second line or move a terminal's cursor."""
+    for key, value in event.items():
+        if isinstance(value, str) and (len(value) > _MAX_FIELD_CHARS or not value.isprintable()):
+            event[key] = value[:_MAX_FIELD_CHARS].encode("unicode_escape").decode("ascii")
+    return event
+
+
+def _mask(_: WrappedLogger, __: str, line: Any) -> Any:
+    return MASK.clean(line)
+
+
+class _Plain(logging.Handler):
+    """Brings the standard library's records (aiohttp, asyncio, asyncpg) into the same lines, without stacks."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"logger": record.name}
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+        structlog.get_logger().log(record.levelno, record.getMessage(), **fields)
+
+
+def configure(level: str, form: str, stream: TextIO | None = None) -> None:
+    """Sets up structlog for this process; `form` is `json`, `console` or `auto` (console on a terminal)."""
+    stream = stream or sys.stderr
+    console = form == "console" or (form == "auto" and stream.isatty())
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        if console
+        else structlog.processors.JSONRenderer(serializer=lambda obj, **_: orjson.dumps(obj, default=str).decode())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _tame,
+            renderer,
+            _mask,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_Plain()]
+    root.setLevel(logging.WARNING)

@@ -1,0 +1,158 @@
+"""Who could answer a request, in which order, and why each other model was left out; pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from adapters.types import NOTHING, ChatRequest, Image, Text
+from router.guards.weather import Block
+from router.registry.model import Registry, Seat, Strategy
+
+SINGLE_QUERY_SEATS = 3  # the best-placed one, and up to two others if it fails before its first byte
+MAX_COUNCIL_SIZE = 8
+_BYTES_PER_TOKEN = 4  # of English text; a request is only held to be too long when it is so by this measure
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller asked for besides the chat itself; None where the registry or the strategy decides."""
+
+    strategy: Strategy
+    tier: str
+    pinned: str | None = None
+    council_size: int | None = None
+    timeout_s: float | None = None
+    labels: tuple[str, ...] = ()
+    on_no_quorum: Literal["degrade", "fail"] | None = None
+    free_text: Literal["cluster", "reject"] | None = None
+    include_reasoning: bool = False
+    explain: bool = False
+    end_user: str | None = None
+    tags: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A seat that cannot serve this request now. `block` is set when only the present weather speaks against it."""
+
+    seat: Seat
+    reason: str
+    block: Block | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the log and for `explain`."""
+        return {
+            "provider": self.seat.provider.id,
+            "model": self.seat.model.id,
+            "state": self.block.state if self.block else "unsuitable",
+            "reason": self.reason,
+            "until": self.block.until if self.block else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The seats that may answer, best first, with how long all of it may take."""
+
+    registry: Registry
+    options: Options
+    seats: tuple[Seat, ...]
+    excluded: tuple[Exclusion, ...]
+    timeout_s: float
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy that turns seats into an answer."""
+        return self.options.strategy
+
+
+def make_plan(
+    registry: Registry,
+    options: Options,
+    request: ChatRequest,
+    *,
+    block: Callable[[Seat], Block | None],
+    rng: random.Random,
+) -> Plan:
+    """Filters and orders the tier's seats (or takes the pinned one); `block` tells the weather, `rng` shares load."""
+    tier = registry.tiers[options.tier]
+    candidates = (registry.seats[options.pinned],) if options.pinned else tier.seats
+    needs = _needs(request)
+    seats: list[Seat] = []
+    excluded: list[Exclusion] = []
+    for seat in candidates:
+        reason, blocked = _unsuitable(seat, needs), None
+        if reason is None:
+            blocked = block(seat)
+            reason = blocked.reason if blocked else None
+        if reason is None:
+            seats.append(seat)
+            continue
+        excluded.append(Exclusion(seat, reason, blocked))
+        stand_in = None if options.pinned else _stand_in(registry, seat, blocked)
+        if stand_in and _unsuitable(stand_in, needs) is None and block(stand_in) is None:
+            seats.append(stand_in)
+    ordered = _without_repeats(_by_rank(seats, rng))
+    return Plan(
+        registry=registry,
+        options=options,
+        seats=ordered[: _walked(options)],
+        excluded=tuple(excluded),
+        timeout_s=options.timeout_s or tier.timeouts.total_s,
+    )
+
+
+def _walked(options: Options) -> int | None:
+    """How many seats may be asked: as many as the caller said, else as the strategy walks by itself."""
+    if options.council_size is not None:
+        return options.council_size
+    return SINGLE_QUERY_SEATS if options.strategy == "single-query" else None
+
+
+def _by_rank(seats: Iterable[Seat], rng: random.Random) -> list[Seat]:
+    shuffled = list(seats)
+    rng.shuffle(shuffled)  # a stable sort keeps this order among equal ranks, which is how they share the load
+    return sorted(shuffled, key=lambda seat: seat.rank)
+
+
+def _without_repeats(seats: Iterable[Seat]) -> tuple[Seat, ...]:
+    return tuple({seat.id: seat for seat in reversed(list(seats))}.values())[::-1]
+
+
+def _stand_in(registry: Registry, seat: Seat, blocked: Block | None) -> Seat | None:
+    """The model that `replaced_by` names takes the place of one that has gone."""
+    if blocked is None or blocked.state != "model-gone" or seat.model.replaced_by is None:
+        return None
+    successor = registry.seats.get(f"{seat.provider.id}/{seat.model.replaced_by}")
+    return replace(successor, tier=seat.tier, rank=seat.rank, timeouts=seat.timeouts) if successor else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Needs:
+    capabilities: tuple[str, ...]
+    tokens: int
+
+
+def _needs(request: ChatRequest) -> _Needs:
+    kind = request.response_format.kind if request.response_format else "text"
+    has_image = any(isinstance(part, Image) for message in request.messages for part in message.content)
+    needed = {"tools": bool(request.tools), "vision": has_image, "json": kind != "text"}
+    text = sum(len(part.text) for message in request.messages for part in message.content if isinstance(part, Text))
+    return _Needs(tuple(name for name, needed_now in needed.items() if needed_now), text // _BYTES_PER_TOKEN)
+
+
+def _unsuitable(seat: Seat, needs: _Needs) -> str | None:
+    supports = seat.model.supports
+    for capability in needs.capabilities:
+        if supports is not None and not _has(supports, capability):
+            return f"does not support {capability}"
+    if seat.model.context is not None and needs.tokens > seat.model.context:
+        return f"about {needs.tokens} tokens are more than its context of {seat.model.context}"
+    return None
+
+
+def _has(supports: frozenset[str], capability: str) -> bool:
+    return capability in supports or (capability == "json" and "json_schema" in supports)

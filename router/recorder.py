@@ -1,0 +1,199 @@
+"""Where finished things are told, once each: a vote is one row, one metric sample and one charge; so is a request."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import orjson
+import structlog
+
+from adapters.types import Answer
+from router.calls import Decision
+from router.plan import Plan
+from router.telemetry import Telemetry
+from router.vote import Vote
+from router.votes.record import PayloadRow, RequestRow, Row, VoteRow, utc
+
+RequestOutcome = Literal["ok", "failed", "client_gone", "rejected"]
+
+
+class Log(Protocol):
+    """What takes rows: it neither waits nor fails."""
+
+    def append(self, row: Row) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A request that has ended, with all that is known of it."""
+
+    request_id: str
+    created_at: float
+    duration_ms: float
+    outcome: RequestOutcome
+    http_status: int
+    request_model: str
+    stream: bool
+    plan: Plan
+    votes: tuple[Vote, ...]
+    decision: Decision
+    body: bytes
+
+
+class Recorder:
+    """Tells the vote log, the metrics and the log what happened."""
+
+    def __init__(self, *, log: Log, telemetry: Telemetry, replica: str, keep_payloads: bool) -> None:
+        self._log = log
+        self._telemetry = telemetry
+        self._replica = replica
+        self._keep_payloads = keep_payloads
+
+    def vote(self, vote: Vote) -> None:
+        """One attempt has ended."""
+        self._log.append(self._vote_row(vote))
+        if self._keep_payloads and vote.answer is not None:
+            self._log.append(_payload(vote.request_id, vote.vote_id, vote.created_at, "out", orjson.dumps(vote.answer)))
+        seat, telemetry = vote.seat, self._telemetry
+        provider, model = seat.provider.id, seat.model.id
+        telemetry.votes.labels(provider, model, vote.role, vote.outcome, vote.error_type or "").inc()
+        telemetry.vote_seconds.labels(provider, model).observe(vote.duration_ms / 1000)
+        for direction, tokens in (("input", vote.usage.input_tokens), ("output", vote.usage.output_tokens)):
+            if tokens:
+                telemetry.tokens.labels(provider, model, direction).inc(tokens)
+        if vote.cost_usd:
+            telemetry.cost_usd.labels(provider, model).inc(vote.cost_usd)
+
+    def request(self, finished: Finished) -> None:
+        """One request has ended, whatever came of it."""
+        row = self._request_row(finished)
+        self._log.append(row)
+        if self._keep_payloads:
+            self._log.append(_payload(finished.request_id, None, finished.created_at, "in", finished.body))
+        telemetry, plan = self._telemetry, finished.plan
+        telemetry.requests.labels(plan.strategy, plan.options.tier, finished.outcome).inc()
+        telemetry.request_seconds.labels(plan.strategy, plan.options.tier).observe(finished.duration_ms / 1000)
+        telemetry.overhead_seconds.observe((row.overhead_ms or 0.0) / 1000)
+        if row.first_token_ms is not None:
+            telemetry.first_token_seconds.labels(plan.strategy, plan.options.tier).observe(row.first_token_ms / 1000)
+        structlog.get_logger().info(
+            "request",
+            request_id=finished.request_id,
+            status=finished.http_status,
+            outcome=finished.outcome,
+            strategy=plan.strategy,
+            tier=plan.options.tier,
+            provider=row.provider,
+            model=row.response_model,
+            attempts=len(finished.votes),
+            error_type=row.error_type,
+            ms=round(finished.duration_ms),
+            cost_usd=row.cost_usd,
+        )
+
+    def _vote_row(self, vote: Vote) -> VoteRow:
+        seat, error = vote.seat, vote.error
+        return VoteRow(
+            vote_id=vote.vote_id,
+            request_id=vote.request_id,
+            created_at=utc(vote.created_at),
+            seq=vote.seq,
+            role=vote.role,
+            provider=seat.provider.id,
+            model=seat.model.id,
+            response_model=vote.response_model,
+            adapter=seat.provider.adapter,
+            family=seat.model.family,
+            weight=seat.model.weight,
+            outcome=vote.outcome,
+            error_type=vote.error_type,
+            http_status=vote.status,
+            error_message=error.message if error else None,
+            retry_after_ms=None if error is None or error.retry_after_s is None else error.retry_after_s * 1000,
+            connect_ms=vote.connect_ms,
+            first_token_ms=vote.first_token_ms,
+            duration_ms=vote.duration_ms,
+            input_tokens=vote.usage.input_tokens,
+            cached_tokens=vote.usage.cached_tokens,
+            output_tokens=vote.usage.output_tokens,
+            reasoning_tokens=vote.usage.reasoning_tokens,
+            usage_estimated=vote.usage_estimated,
+            cost_usd=vote.cost_usd,
+            finish_reason=vote.answer.finish_reason if vote.answer else None,
+            answer_sha256=_sha256(vote.answer),
+            valid=vote.ok,
+            counted=vote.ok,
+            winner=vote.ok and vote.role == "answer",
+            arrival_ms=vote.arrival_ms,
+            sent=vote.sent,
+            stream=vote.stream,
+            provider_request_id=vote.provider_request_id,
+            registry_hash=vote.registry_hash,
+            replica=self._replica,
+        )
+
+    def _request_row(self, finished: Finished) -> RequestRow:
+        plan, decision, winner = finished.plan, finished.decision, finished.decision.winner
+        options = plan.options
+        costs = [vote.cost_usd for vote in finished.votes if vote.cost_usd is not None]
+        return RequestRow(
+            request_id=finished.request_id,
+            created_at=utc(finished.created_at),
+            completed_at=utc(finished.created_at + finished.duration_ms / 1000),
+            api="chat",
+            strategy=plan.strategy,
+            tier=options.tier,
+            request_model=finished.request_model,
+            response_model=winner.response_model if winner else None,
+            provider=winner.seat.provider.id if winner else None,
+            outcome=finished.outcome,
+            error_type=decision.error.kind if decision.error else None,
+            http_status=finished.http_status,
+            stream=finished.stream,
+            duration_ms=finished.duration_ms,
+            first_token_ms=_first_token_ms(winner),
+            overhead_ms=max(0.0, finished.duration_ms - sum(vote.duration_ms for vote in finished.votes)),
+            input_tokens=sum(vote.usage.input_tokens or 0 for vote in finished.votes),
+            output_tokens=sum(vote.usage.output_tokens or 0 for vote in finished.votes),
+            cost_usd=sum(costs) if costs else None,
+            votes_planned=1,
+            votes_cast=sum(vote.ok for vote in finished.votes),
+            votes_counted=decision.votes_counted,
+            agreement=decision.agreement,
+            margin=decision.margin,
+            quorum_met=decision.quorum_met,
+            answer_sha256=_sha256(decision.answer),
+            rule={"strategy": plan.strategy, "council_size": options.council_size},
+            excluded=[exclusion.as_dict() for exclusion in plan.excluded],
+            end_user=options.end_user,
+            tags=dict(options.tags),
+            registry_hash=plan.registry.hash,
+            replica=self._replica,
+        )
+
+
+def _first_token_ms(winner: Vote | None) -> float | None:
+    if winner is None or winner.first_token_ms is None:
+        return None
+    return winner.arrival_ms - winner.duration_ms + winner.first_token_ms
+
+
+def _sha256(answer: Answer | None) -> str | None:
+    """What two equal answers share: their text, or their tool calls where they have no text."""
+    if answer is None:
+        return None
+    said = answer.text or orjson.dumps([(call.name, call.arguments) for call in answer.tool_calls]).decode()
+    return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()
+
+
+def _payload(request_id: str, vote_id: str | None, created_at: float, direction: str, body: bytes) -> PayloadRow:
+    return PayloadRow(
+        request_id=request_id,
+        vote_id=vote_id,
+        created_at=utc(created_at),
+        direction=direction,
+        body=body,
+        redacted=False,
+    )

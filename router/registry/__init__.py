@@ -1,0 +1,1 @@
+"""registry.yaml: read strictly, checked whole, turned into a frozen `Registry`, and swapped while requests run."""

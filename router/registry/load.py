@@ -1,0 +1,124 @@
+"""The way from a path to a `Registry`: read, parse, check, build; or every problem at once, each with its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from router.registry import rules
+from router.registry.accounts import Account, open_account
+from router.registry.build import build
+from router.registry.document import Document
+from router.registry.files import read_regular
+from router.registry.model import Registry
+from router.registry.problems import Problem, RegistryError
+from router.registry.references import Lookup, environment, nowhere
+from router.registry.rules import Adapters
+from router.registry.shape import read_document
+from router.registry.strict_yaml import Tree, read_yaml
+
+MAX_FILE_BYTES = 256 * 1024
+
+Rebase = Callable[[str, str], str]
+"""(provider id, base URL) → the base URL to use instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a look at a registry gave: all problems in the order of the file, and the registry if none is an error."""
+
+    problems: tuple[Problem, ...]
+    registry: Registry | None = None
+
+
+def load_registry(
+    path: str | os.PathLike[str],
+    *,
+    env: Mapping[str, str],
+    adapters: Adapters | None = None,
+    rebase: Rebase | None = None,
+) -> Registry:
+    """The registry in a file; RegistryError with every problem if it has one.
+
+    `env` holds the variables that keys and addresses refer to. `adapters` maps the adapters that exist to their public
+    base URLs (default: all of ours). `rebase` may point each provider elsewhere, such as at a simulator.
+    """
+    checked = check(path, env=env, adapters=adapters, rebase=rebase)
+    if checked.registry is None:
+        raise RegistryError(checked.problems)
+    return checked.registry
+
+
+def check(
+    path: str | os.PathLike[str],
+    *,
+    env: Mapping[str, str] | None,
+    adapters: Adapters | None = None,
+    rebase: Rebase | None = None,
+) -> Checked:
+    """Checks a registry file without raising; with `env` None no variable and no secret file is looked up."""
+    source = os.fspath(path)
+    try:
+        text = _read_file(source)
+    except ValueError as error:
+        return Checked((Problem(source, 1, 1, "error", str(error)),))
+    return parse_registry(text, source, env=env, adapters=adapters, rebase=rebase)
+
+
+def parse_registry(
+    text: bytes,
+    source: str,
+    *,
+    env: Mapping[str, str] | None,
+    adapters: Adapters | None = None,
+    rebase: Rebase | None = None,
+) -> Checked:
+    """Checks the text of a registry; `source` is the name that its problems carry."""
+    known = public_adapters() if adapters is None else adapters
+    tree = read_yaml(text, source)
+    document, accounts = _examine(tree, known, nowhere if env is None else environment(env))
+    problems = tuple(sorted(problem for problem in set(tree.problems) if env is not None or problem.severity != "note"))
+    if document is None or any(problem.severity == "error" for problem in problems):
+        return Checked(problems)
+    if rebase:
+        accounts = {
+            name: replace(account, base_url=rebase(name, account.base_url)) for name, account in accounts.items()
+        }
+    registry = build(document, tree.data, accounts, source)
+    return Checked(problems, replace(registry, warnings=tuple(problem.message for problem in problems)))
+
+
+def public_adapters() -> Adapters:
+    """Every adapter we have, with its public base URL."""
+    from adapters import ADAPTERS
+
+    return {name: adapter.BASE_URL for name, adapter in ADAPTERS.items()}
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        return read_regular(path, max_bytes=MAX_FILE_BYTES)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+
+
+def _examine(tree: Tree, adapters: Adapters, lookup: Lookup) -> tuple[Document | None, dict[str, Account]]:
+    """Runs every check that the state of the tree allows; findings go to the tree's problems."""
+    if not tree.usable:
+        return None, {}
+    if not isinstance(tree.data, dict):
+        tree.problem(tree.at(()), "the file must be a mapping that begins with 'version: 1'")
+        return None, {}
+    tree.add(rules.stray_references(tree.data))
+    document, whole = read_document(tree)
+    if document is None:
+        return None, {}
+    tree.add(rules.references(document, adapters))
+    if whole and not tree.broken:
+        tree.add(rules.completeness(document, adapters))
+    accounts = {}
+    for name, provider in document.providers.items():
+        accounts[name], findings = open_account(name, provider, adapters.get(provider.adapter, ""), lookup)
+        tree.add(findings)
+    return document, accounts

@@ -1,0 +1,81 @@
+"""The twelve simulated providers: where each one's API lives under its own name, and the wire it speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from router.simulator.wire import Wire
+from router.simulator.wires.anthropic import AnthropicWire
+from router.simulator.wires.cohere import CohereWire
+from router.simulator.wires.compatible import compatible
+from router.simulator.wires.dialects import CEREBRAS, CLOUDFLARE, HUGGINGFACE, MISTRAL, NVIDIA, OPENROUTER, XAI
+from router.simulator.wires.gemini import GeminiWire
+from router.simulator.wires.groq import GroqWire
+from router.simulator.wires.openai import OpenAIWire
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider: `chat` and `models` are paths as aiohttp matches them, `lists` what its listing of models names."""
+
+    name: str
+    wire: Wire
+    chat: str
+    models: str
+    lists: tuple[str, ...]
+    limited_by_model: bool = False
+
+
+def _at(name: str, wire: Wire, base: str, *lists: str) -> Provider:
+    return Provider(name, wire, f"/{name}{base}/chat/completions", f"/{name}{base}/models", lists)
+
+
+_ALL = (
+    _at("openai", OpenAIWire(), "/v1", "gpt-6-luna", "gpt-6.1-sol", "gpt-6.1-terra", "gpt-4.1-mini"),
+    Provider(
+        "anthropic",
+        AnthropicWire(),
+        "/anthropic/v1/messages",
+        "/anthropic/v1/models",
+        ("claude-haiku-5-5", "claude-haiku-4-5", "claude-sonnet-5-5", "claude-opus-5-5"),
+    ),
+    Provider(
+        "gemini",
+        GeminiWire(),
+        "/gemini/v1beta/models/{model:[^:]+}:{verb:generateContent|streamGenerateContent}",
+        "/gemini/v1beta/models",
+        ("gemini-3.1-flash-lite", "gemini-3.5-flash-lite", "gemini-3.8-flash", "gemini-3.1-pro-preview"),
+        limited_by_model=True,
+    ),
+    Provider(
+        "cohere",
+        CohereWire(),
+        "/cohere/v2/chat",
+        "/cohere/v1/models",
+        ("command-r7b-12-2024", "command-r-08-2024", "command-a-03-2025", "command-a-reasoning-08-2025"),
+    ),
+    _at("groq", GroqWire(), "/openai/v1", "openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3.8-27b"),
+    _at("xai", compatible(XAI), "/v1", "grok-4.3", "grok-4.20-non-reasoning", "grok-4.7"),
+    _at("mistral", compatible(MISTRAL), "/v1", "mistral-small-latest", "ministral-8b-latest", "mistral-large-latest"),
+    _at("cerebras", compatible(CEREBRAS), "/v1", "gpt-oss-120b", "qwen-3.8-27b"),
+    _at(
+        "openrouter",
+        compatible(OPENROUTER),
+        "/api/v1",
+        "nvidia/nemotron-3-nano-30b-a3b:free",
+        "openai/gpt-oss-20b:free",
+        "nvidia/nemotron-3-super-120b-a12b:free",
+    ),
+    _at(
+        "cloudflare",
+        compatible(CLOUDFLARE),
+        "/client/v4/accounts/{account}/ai/v1",
+        "@cf/zai-org/glm-4.7-flash",
+        "@cf/openai/gpt-oss-120b",
+    ),
+    _at("nvidia", compatible(NVIDIA), "/v1", "nvidia/nemotron-3-nano-30b-a3b", "nvidia/nemotron-3-super-120b-a12b"),
+    _at("huggingface", compatible(HUGGINGFACE), "/v1", "openai/gpt-oss-120b:cerebras", "Qwen/Qwen3-32B:fastest"),
+)
+PROVIDERS: Mapping[str, Provider] = MappingProxyType({provider.name: provider for provider in _ALL})

@@ -1,0 +1,94 @@
+"""How the daemon itself is doing: what `/readyz`, `/healthz` and `/metrics` read from its parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client.core import Metric
+
+from router.api.middleware import Admission
+from router.api.weather import WeatherApi
+from router.registry.watch import RegistryHolder
+from router.stores.opening import Stores
+from router.telemetry import gauge
+from router.votes.writer import VoteLog
+
+
+class Status:
+    """The daemon's state, read from its parts at each question."""
+
+    def __init__(
+        self, registry: RegistryHolder, stores: Stores, votes: VoteLog, weather: WeatherApi, admission: Admission
+    ) -> None:
+        self._registry = registry
+        self._stores = stores
+        self._votes = votes
+        self._weather = weather
+        self._admission = admission
+
+    def unready(self) -> str | None:
+        """Why requests are not welcome, or None."""
+        return "draining" if self._admission.draining else None
+
+    def health(self) -> dict[str, Any]:
+        """Every part's state; `status` is `ok` only when all is as it should be."""
+        stores, registry, counts = self._stores.state(), self._registry.current, self._votes.counts
+        problems = [str(problem) for problem in self._registry.last_error]
+        states = Counter(self._weather.states().values())
+        good = all(store["up"] for store in stores.values()) and not problems and not counts.lost and states["clear"]
+        return {
+            "status": "draining" if self._admission.draining else "ok" if good else "degraded",
+            "stores": stores,
+            "registry": {
+                "hash": registry.short_hash,
+                "source": registry.source,
+                "stale": bool(problems),
+                "problems": problems,
+                "warnings": list(registry.warnings),
+            },
+            "models": dict(states),
+            "vote_log": {
+                "appended": counts.appended,
+                "committed": counts.committed,
+                "pending": counts.pending,
+                "dead": counts.dead,
+                "lost": counts.lost,
+            },
+        }
+
+    def at_scrape(self) -> Iterable[Metric]:
+        """The metrics that are states rather than events."""
+        counts, registry = self._votes.counts, self._registry.current
+        told = {"appended": counts.appended, "committed": counts.committed, "dead": counts.dead, "lost": counts.lost}
+        yield gauge(
+            "quorum_vote_log",
+            "Rows of the vote log by what became of them.",
+            ["state"],
+            [([state], float(value)) for state, value in {**told, "spooled": counts.pending}.items()],
+        )
+        yield gauge("quorum_registry_info", "The registry in force.", ["hash"], [([registry.short_hash], 1.0)])
+        yield gauge(
+            "quorum_registry_stale",
+            "1 while the file on disk cannot be used.",
+            [],
+            [([], float(bool(self._registry.last_error)))],
+        )
+        yield gauge(
+            "quorum_dependency_up",
+            "Whether a store answers.",
+            ["name"],
+            [([name], float(store["up"])) for name, store in self._stores.state().items()],
+        )
+        yield gauge(
+            "quorum_provider_state",
+            "Models of a provider by state.",
+            ["provider", "state"],
+            [
+                ([provider, state], float(number))
+                for (provider, state), number in Counter(
+                    (provider, state) for (provider, _), state in self._weather.states().items()
+                ).items()
+            ],
+        )

@@ -1,0 +1,41 @@
+"""What `quorum db` does: the addresses in use, and the state of the schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from adapters.types import Secret
+from router.stores import migrate
+from router.stores.embedded import start_embedded
+from router.stores.postgres import translated
+from router.stores.servers import postgres_dsn, redis_url
+
+
+def addresses(database_url: Secret | None, redis_at: Secret | None, data_dir: Path) -> dict[str, str]:
+    """`DATABASE_URL` and `REDIS_URL` for psql and for a second replica; the embedded ones where none is set."""
+    return {
+        "DATABASE_URL": database_url.reveal() if database_url else postgres_dsn(data_dir),
+        "REDIS_URL": redis_at.reveal() if redis_at else redis_url(data_dir),
+    }
+
+
+async def migrations(database_url: Secret | None, data_dir: Path, *, apply: bool) -> list[dict[str, Any]]:
+    """Every migration and its state, after applying what is missing if asked to; raises `StoreError`."""
+    embedded = await start_embedded(data_dir, postgres=database_url is None, redis=False)
+    try:
+        with translated():
+            connection = await asyncpg.connect(database_url.reveal() if database_url else postgres_dsn(data_dir))
+            try:
+                if apply:
+                    await migrate.migrate(connection)
+                rows = await migrate.status(connection)
+            finally:
+                await connection.close()
+    finally:
+        await embedded.stop()
+    return [
+        {"version": row.version, "name": row.name, "state": row.state, "applied_at": row.applied_at} for row in rows
+    ]

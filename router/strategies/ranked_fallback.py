@@ -1,0 +1,11 @@
+"""ranked-fallback: every seat of the tier, in rank order, until one answers or the deadline ends."""
+
+from __future__ import annotations
+
+from router.calls import Calls, Decision
+from router.plan import Plan
+
+
+async def ranked_fallback(plan: Plan, calls: Calls) -> Decision:
+    """Asks the plan's seats in rank order; equal ranks share the load."""
+    return await calls.answer(plan.seats)

@@ -1,0 +1,1 @@
+"""The vote log: what happened to every request and every attempt, from the append to the analyst's query."""

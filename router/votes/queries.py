@@ -1,0 +1,47 @@
+"""What the daemon itself asks of the vote log. The statements lie in `sql/`; answers are JSON-ready."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from router.stores.postgres import Postgres
+
+MAX_ROWS = 1000
+SQL = {file.stem: file.read_text(encoding="utf-8") for file in (Path(__file__).parent / "sql").glob("*.sql")}
+
+
+async def get_request(postgres: Postgres, request_id: str) -> dict[str, Any] | None:
+    """A request with all its `votes`, by their order; None if the log does not have it, or that is no UUID."""
+    if not _is_uuid(request_id):
+        return None
+    found = await postgres.fetchval(SQL["get_request"], request_id)
+    return orjson.loads(found) if found else None
+
+
+async def recent_votes(
+    postgres: Postgres,
+    *,
+    since: datetime,
+    provider: str | None = None,
+    outcome: str | None = None,
+    request_id: str | None = None,
+    limit: int = MAX_ROWS,
+) -> list[dict[str, Any]]:
+    """Votes since a moment, newest first, at most `limit` (and never more than 1000)."""
+    if request_id is not None and not _is_uuid(request_id):
+        return []
+    wanted = (since, provider, outcome, request_id, max(0, min(limit, MAX_ROWS)))
+    return [orjson.loads(row[0]) for row in await postgres.fetch(SQL["recent_votes"], *wanted)]
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,51 @@
+"""The Redis client: lazy, bounded, and honest about whether anyone answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+
+import pytest
+from redis.exceptions import RedisError
+
+from router.stores.redis import TIMEOUT_S, Redis
+
+
+async def test_tells_once_that_it_is_up(redis_url: str) -> None:
+    told: list[bool] = []
+    store = Redis(redis_url, on_change=told.append)
+    assert not store.up
+    assert await store.ping()
+    assert await store.ping()
+    assert told == [True]
+    await store.close()
+
+
+async def test_nobody_there_is_down_and_not_an_exception(tmp_path: Path) -> None:
+    told: list[bool] = []
+    store = Redis(f"unix://{tmp_path}/nobody.sock", on_change=told.append)
+    assert not await store.ping()
+    assert not await store.ping()
+    assert told == [False]
+    await store.close()
+
+
+async def test_a_silent_server_costs_a_quarter_of_a_second_and_no_more(tmp_path: Path) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(silent, tmp_path / "silent.sock")
+    store = Redis(f"unix://{tmp_path}/silent.sock")
+    began = time.monotonic()
+    with pytest.raises(RedisError):
+        await store.client.get("x")
+    assert time.monotonic() - began < 3 * TIMEOUT_S
+    assert not await store.ping()
+    assert time.monotonic() - began < 6 * TIMEOUT_S
+    await store.close()
+    server.close()
+    await server.wait_closed()
