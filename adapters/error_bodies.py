@@ -8,7 +8,7 @@ every provider, because proxies and gateways answer in their own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from adapters.error_rules import MAY_WAIT, Facts, Rules, judge, scope_of
@@ -32,17 +32,27 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, rules: Rules)
     return _error(facts, headers, rules, status)
 
 
-def answer_document(status: int, headers: Mapping[str, str], body: bytes, rules: Rules) -> Mapping[str, Any]:
-    """The JSON object that a whole answer is; raises for a failing status, for anything else, for an error inside."""
+def answer_documents(status: int, headers: Mapping[str, str], body: bytes, rules: Rules) -> Sequence[Mapping[str, Any]]:
+    """The JSON objects that a whole answer is: one, or those of an array that stands for a stream.
+
+    Raises for a failing status, for anything else, and for an error inside.
+    """
     if not 200 <= status < 300:
         raise error_of(status, headers, body, rules)
-    document = decode(body)
-    if not isinstance(document, dict):
-        what = "an empty body" if not body.strip() else "a body that is not a JSON object"
-        raise ProviderError(ErrorKind.BAD_RESPONSE, f"HTTP {status} with {what}", status=status)
-    if is_error(document):
-        raise _error_inside(document, rules, headers, status)
-    return document
+    decoded = decode(body)
+    documents = decoded if isinstance(decoded, list) and decoded else [decoded]
+    for document in documents:
+        if not isinstance(document, dict):
+            what = "an empty body" if not body.strip() else "a body that is not a JSON object"
+            raise ProviderError(ErrorKind.BAD_RESPONSE, f"HTTP {status} with {what}", status=status)
+        if is_error(document):
+            raise _error_inside(document, rules, headers, status)
+    return documents
+
+
+def answer_document(status: int, headers: Mapping[str, str], body: bytes, rules: Rules) -> Mapping[str, Any]:
+    """The one JSON object that a whole answer is; raises as `answer_documents` does."""
+    return answer_documents(status, headers, body, rules)[0]
 
 
 def event_document(event: Event, rules: Rules) -> Mapping[str, Any] | None:

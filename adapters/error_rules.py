@@ -140,6 +140,7 @@ COMMON_RULES: Rules = (
         text=words(r"per[ _-]?day|/ ?day\b|\bdaily\b|\b(?:RPD|TPD)\b|\b86400s\b|modelbyday"),
         status=frozenset({429}),
     ),
+    Rule(ErrorKind.SERVER_ERROR, codes=codes("server_error", "internal_server_error", "internal_error")),
     Rule(ErrorKind.RATE_LIMITED, codes=codes("rate_limit_exceeded", "rate_limit_error", "rate_limited", "slow_down")),
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from adapters.collect import collect
-from adapters.error_bodies import answer_document, clean, error_of, event_document
+from adapters.error_bodies import answer_documents, clean, error_of, event_document
 from adapters.error_rules import Rule, codes, words
 from adapters.errors import ErrorKind, ProviderError
 from adapters.reading import count, decode, items, json_text, obj, string, total, usage
@@ -193,7 +193,8 @@ def _response_format(request: ChatRequest) -> dict[str, Any]:
 
 def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     """The answer in a whole response."""
-    return collect([*_deltas(answer_document(status, headers, body, RULES)), Delta(done=True)])
+    documents = answer_documents(status, headers, body, RULES)
+    return collect([*(delta for document in documents for delta in _deltas(document)), Delta(done=True)])
 
 
 def parse_event(event: Event) -> Iterable[Delta]:

@@ -13,7 +13,7 @@ from aiohttp import web
 from adapters.errors import ErrorKind, ProviderError
 from router.api import reply
 from router.api.body import read_json_body
-from router.api.errors import ApiError, error_response, from_exclusions, from_failure
+from router.api.errors import REQUEST_ID, ApiError, error_response, from_exclusions, from_failure
 from router.api.options import resolve_options
 from router.api.request import ChatBody, parse_chat
 from router.api.stream import AnswerStream
@@ -89,7 +89,7 @@ class ChatApi:
         if options.strategy not in BUILT:
             raise ApiError(501, "not_built", f"strategy {options.strategy} is not built yet", should_retry=False)
         plan = make_plan(registry, options, body.request, block=self._guards.block, rng=self._rng)
-        request_id: str = request["request_id"]
+        request_id = request[REQUEST_ID]
 
         def headers(seat: Seat | None, model: str | None) -> Mapping[str, str]:
             provider = seat.provider.id if seat else None

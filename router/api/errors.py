@@ -14,6 +14,8 @@ from adapters.types import NOTHING
 from router.plan import Exclusion
 from router.vote import Vote
 
+REQUEST_ID = web.RequestKey("request_id", str)
+
 MAX_RETRY_AFTER_S = 120  # the OpenAI SDKs do not retry at all when asked to wait longer
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}

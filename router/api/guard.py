@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
@@ -56,6 +57,8 @@ class _Handler(RequestHandler):
         """What aiohttp could not parse gets our error object and no stack in the log: anyone can send it at will."""
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun, an error cannot follow it")
+        if exc is not None and status >= 500:
+            structlog.get_logger().error("connection_bug", error=f"{type(exc).__name__}: {exc}")
         reason = (message or "").strip().splitlines()
         said = f": {reason[0][:200]}" if reason else ""
         self.force_close_after_response()

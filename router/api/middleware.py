@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from router.api.errors import ApiError, error_response
+from router.api.errors import REQUEST_ID, ApiError, error_response
 from router.clock import Clock
 from router.telemetry import Telemetry
 from router.votes.record import new_id
@@ -22,7 +22,7 @@ def identify(clock: Clock) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request["request_id"] = new_id(clock)
+        request[REQUEST_ID] = new_id(clock)
         return await handler(request)
 
     return middleware
@@ -31,7 +31,7 @@ def identify(clock: Clock) -> Middleware:
 @web.middleware
 async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The one place where an exception becomes a response. What nobody foresaw is a 500 with an id to look for."""
-    request_id = request["request_id"]
+    request_id = request[REQUEST_ID]
     try:
         host = request.headers.get("Host", "")
         if not _SAFE_HOST.fullmatch(host):

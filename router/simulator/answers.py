@@ -36,7 +36,10 @@ OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
 }
 AGREEMENT = 0.75  # how often a model gives the answer most models would give
 
-EXACTLY = re.compile(r"\b(?:reply|respond|answer) with (?:exactly|only)\s*:?\s+(.+)", re.I | re.S)
+# What stands after a colon, within quotes, or as the one last word; "answer with only one of …" is a choice, not an echo.
+EXACTLY = re.compile(
+    r"""\b(?:reply|respond|answer) with (?:exactly|only)(?:\s*:\s*|\s+(?=["'`])|\s+(?=\w+\W*$))(.+)""", re.I | re.S
+)
 CUE = re.compile(r"what(?:'s| is)|calculate|compute|how much is|evaluate|solve|=\s*\??\s*$", re.I)
 SUM = re.compile(r"[-(\d.][-+*/().\d\s]*\d\)*")
 CAPITAL = re.compile(r"capital (?:city )?of ((?:the )?[a-z]+(?: kingdom)?)", re.I)

@@ -129,8 +129,8 @@ async def _cut(delivery: Delivery) -> web.StreamResponse:
 async def _half_json(delivery: Delivery) -> web.StreamResponse:
     """Ends inside a JSON text: an answer in one piece with an honest length, a stream in the middle of a line."""
     answer = delivery.answer
-    body = b"".join(answer.parts)
-    kept = body[: len(body) // 2].rstrip()
+    torn = answer.parts[len(answer.first_half) :][:1]
+    kept = b"".join([*answer.first_half, *(part[: len(part) // 2 + 1] for part in torn)])
     length = None if answer.length is None else len(kept)
     return await _steady(replace(delivery, answer=replace(answer, parts=(kept,), length=length)))
 

@@ -15,7 +15,7 @@ import shutil
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Embedded:
     async def stop(self) -> None:
         """Lets go of the servers, and waits for the end of those that nobody else uses."""
         held, self._held = self._held, []
-        await asyncio.gather(*(_release(one) for one in held))
+        _raise_first(await asyncio.gather(*(_release(one) for one in held), return_exceptions=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +62,36 @@ async def start_embedded(data_dir: Path, *, postgres: bool, redis: bool) -> Embe
     Raises `StoreError` when one cannot be started; the other is then let go again.
     """
     wanted = [recipe(data_dir) for recipe, on in ((servers.postgres, postgres), (servers.valkey, redis)) if on]
-    data_dir.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anyone is served
     results = await asyncio.gather(*(_hold(server) for server in wanted), return_exceptions=True)
     embedded = Embedded(
         postgres_dsn(data_dir) if postgres else None,
         redis_url(data_dir) if redis else None,
         [result for result in results if isinstance(result, _Held)],
     )
-    for failure in results:
-        if isinstance(failure, BaseException):
-            await embedded.stop()
-            raise failure
+    try:
+        _raise_first(results)
+    except BaseException:
+        await embedded.stop()
+        raise
     return embedded
 
 
+def _raise_first(results: Iterable[object]) -> None:
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
 async def _hold(server: Server) -> _Held:
-    """Joins the users of a server, starting it if it does not run."""
+    try:
+        server.folder.parent.mkdir(parents=True, exist_ok=True)
+        return await _join(server)
+    except OSError as error:
+        raise StoreError(f"the embedded {server.name} cannot use {server.folder}: {error.strerror or error}") from error
+
+
+async def _join(server: Server) -> _Held:
+    """Becomes one of the users of a server, starting it if it does not run."""
     async with _only_starter(server):
         lock = open_lock(server.lock_file)
         try:
@@ -219,7 +233,10 @@ def _user(folder: Path) -> tuple[int, int]:
         return os.geteuid(), os.getegid()
     if folder.exists() and folder.stat().st_uid != 0:
         return folder.stat().st_uid, folder.stat().st_gid
-    unprivileged = pwd.getpwnam(_UNPRIVILEGED)
+    try:
+        unprivileged = pwd.getpwnam(_UNPRIVILEGED)
+    except KeyError:
+        raise StoreError(f"as root, the embedded servers run as the user {_UNPRIVILEGED}, which is missing") from None
     return unprivileged.pw_uid, unprivileged.pw_gid
 
 

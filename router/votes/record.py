@@ -158,15 +158,16 @@ def clean_text(value: Any) -> Any:
     """Text without NUL and lone surrogates, at most 500 characters; anything else as it is."""
     if not isinstance(value, str):
         return value
-    value = value[:TEXT_MAX_CHARS]
-    if value.isascii() and "\0" not in value:
+    if len(value) <= TEXT_MAX_CHARS and value.isascii() and "\0" not in value:
         return value
-    return value.replace("\0", "").encode("utf-8", "replace").decode()
+    return value[:TEXT_MAX_CHARS].replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def clean_int(value: Any) -> Any:
     """An integer within 64 bits; anything else as it is."""
-    return max(-_INT_MAX, min(_INT_MAX, value)) if isinstance(value, int) else value
+    if not isinstance(value, int) or -_INT_MAX <= value <= _INT_MAX:
+        return value
+    return _INT_MAX if value > 0 else -_INT_MAX
 
 
 def clean_float(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How to speak to each simulated wire, and how to read what it says: a small client, written apart from the adapters."""
+"""How to speak to each simulated wire and read what it says: a small client, written apart from the adapters."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def _openai_read_stream(found: list[Event]) -> Said:
     assert found[-1] == ("", "[DONE]")
     whole: Body = {"content": "", "reasoning": ""}
     calls: dict[int, list[str]] = {}
-    finish, usage = "", {}
+    finish = ""
+    usage: Body = {}
     for chunk in documents(found):
         usage = chunk.get("usage") or usage
         for choice in chunk["choices"]:

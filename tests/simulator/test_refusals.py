@@ -187,7 +187,7 @@ async def test_anthropic_wants_its_version(client: Client) -> None:
     assert body["error"] == {"type": "invalid_request_error", "message": "anthropic-version: header is required"}
 
 
-BAD_IMAGES = {
+BAD_IMAGES: dict[str, Body] = {
     "openai": {
         "messages": [
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}]}
@@ -212,7 +212,7 @@ async def test_refuses_what_is_no_image(client: Client, speaker: Speaker) -> Non
     assert "image" in message(answer)
 
 
-WRONG_TYPES = [None, 1, "x", [], [1], {}, {"a": 1}, [None], [[]], True]
+WRONG_TYPES: list[Any] = [None, 1, "x", [], [1], {}, {"a": 1}, [None], [[]], True]
 
 
 async def test_never_breaks_on_wrong_types(client: Client, speaker: Speaker) -> None:

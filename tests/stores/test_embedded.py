@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from router.stores import leash, servers
@@ -213,6 +213,12 @@ async def test_a_folder_of_somebody_else_is_refused_in_one_sentence(data_dir: Pa
     (data_dir / "valkey").symlink_to("/tmp")
     with pytest.raises(StoreError, match="valkey belongs to somebody else: remove it"):
         await start_embedded(data_dir, postgres=False, redis=True)
+
+
+async def test_a_data_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"the embedded postgres cannot use .*/file/data/postgres: Not a directory"):
+        await start_embedded(tmp_path / "file" / "data", postgres=True, redis=True)
 
 
 async def test_a_server_that_cannot_start_says_why_and_the_other_is_let_go(data_dir: Path) -> None:

@@ -22,7 +22,7 @@ from router.stores.embedded import Embedded, postgres_dsn, start_embedded
 from router.stores.postgres import Postgres
 from router.votes import writer
 from router.votes.deadletter import DeadLetter
-from router.votes.record import PayloadRow, RegistryRow, RequestRow, new_id
+from router.votes.record import TABLES, PayloadRow, RegistryRow, RequestRow, Row, VoteRow, new_id
 from router.votes.writer import Counts, VoteLog
 from tests.votes.conftest import NOON, vote
 
@@ -77,7 +77,8 @@ async def test_every_column_comes_back_as_it_was_put_in(log: VoteLog, postgres: 
 async def test_the_same_rows_again_add_nothing(log: VoteLog, postgres: Postgres) -> None:
     rows = [vote(seq=seq) for seq in range(100)]
     payload = PayloadRow(request_id=rows[0].request_id, created_at=NOON, direction="out", body=b"hello")
-    for row in [*rows, payload, payload, *rows]:  # within one batch
+    batch: list[Row] = [*rows, payload, payload, *rows]
+    for row in batch:
         log.append(row)
     assert await log.flush(5)
     for row in rows:  # and in another
@@ -139,6 +140,22 @@ async def test_a_row_of_the_wrong_kind_is_set_aside_and_the_others_arrive(
     assert sorted(str(letter["row"]["vote_id"]) for letter in letters).count("no uuid") == 1
     assert all(letter["error"] for letter in letters)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "wrong", [object(), "x", 7, 0.5, b"x", [1], {"a": 1}, datetime.max.replace(tzinfo=UTC)], ids=repr
+)
+async def test_no_value_in_any_column_stops_the_writer(log: VoteLog, postgres: Postgres, wrong: Any) -> None:
+    columns = TABLES[VoteRow].columns
+    for column in columns:
+        log.append(vote(**{column: wrong}))
+    log.append(RegistryRow(registry_hash="h", loaded_at=wrong, document=wrong))
+    log.append(PayloadRow(request_id=new_id(SYSTEM_CLOCK), created_at=NOON, direction="in", body=wrong))
+    log.append(vote())
+    assert await log.flush(20)
+    counts = log.counts
+    assert counts.committed + counts.dead == counts.appended == len(columns) + 3
+    assert await stored(postgres) >= 1
 
 
 async def test_a_full_dead_letter_file_loses_the_row_and_says_so_in_the_counts(

@@ -1,0 +1,144 @@
+"""Daemons for tests: built as `quorum serve` builds them, on a free port, with real stores and scripted providers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from router import log
+from router.app import Daemon
+from router.settings import load_settings
+from tests.scripted import Scripted, scripted
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response as a caller sees it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def chunks(self) -> list[Any]:
+        """The documents of a stream's `data:` events, without `[DONE]`."""
+        lines = [line[6:] for line in self.body.decode().splitlines() if line.startswith("data: ")]
+        return [json.loads(line) for line in lines if line != "[DONE]"]
+
+    @property
+    def done(self) -> bool:
+        return self.body.endswith(b"data: [DONE]\n\n")
+
+    @property
+    def text(self) -> str:
+        """The content of all chunks."""
+        deltas = [choice["delta"] for chunk in self.chunks for choice in chunk.get("choices", ())]
+        return "".join(delta.get("content") or "" for delta in deltas)
+
+    @property
+    def error(self) -> Any:
+        return self.json["error"]
+
+
+class Running:
+    """A daemon under test and a caller of it."""
+
+    def __init__(self, daemon: Daemon, session: aiohttp.ClientSession, registry: Path) -> None:
+        self.daemon = daemon
+        self.url = daemon.url
+        self.session = session
+        self.registry = registry
+
+    async def get(self, path: str) -> Reply:
+        async with self.session.get(self.url + path) as response:
+            return Reply(response.status, response.headers, await response.read())
+
+    async def post(self, path: str, document: Any, headers: Mapping[str, str] | None = None) -> Reply:
+        async with self.session.post(self.url + path, json=document, headers=headers) as response:
+            return Reply(response.status, response.headers, await response.read())
+
+    async def chat(self, text: str = "hello", *, headers: Mapping[str, str] | None = None, **fields: Any) -> Reply:
+        document = {"model": "auto", "messages": [{"role": "user", "content": text}], **fields}
+        return await self.post("/v1/chat/completions", document, headers)
+
+    async def recorded(self, reply: Reply) -> Any:
+        """The vote log's account of a request."""
+        found = await self.get(f"/v1/requests/{reply.headers['X-Request-Id']}")
+        assert found.status == 200, found.body
+        return found.json
+
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def providers() -> AsyncIterator[Callable[[int], Awaitable[list[Scripted]]]]:
+    """Starts so many scripted providers."""
+    async with AsyncExitStack() as stack:
+
+        async def start(number: int) -> list[Scripted]:
+            return [await stack.enter_async_context(scripted()) for _ in range(number)]
+
+        yield start
+
+
+@pytest.fixture
+async def start_daemon(tmp_path: Path, pg_dsn: str, redis_url: str) -> AsyncIterator[Start]:
+    """Starts a daemon on a registry text; `env` adds or replaces settings and keys."""
+    log.configure("info", "json")
+    async with AsyncExitStack() as stack:
+
+        async def start(registry: str, env: Mapping[str, str] | None = None) -> Running:
+            path = tmp_path / "registry.yaml"
+            path.write_text(registry)
+            settings = {
+                "QUORUM_REGISTRY": str(path),
+                "QUORUM_DATA_DIR": str(tmp_path / "data"),
+                "DATABASE_URL": pg_dsn,
+                "REDIS_URL": redis_url,
+                "QUORUM_PORT": "0",
+                "QUORUM_DRAIN_TIMEOUT": "1s",
+                **(env or {}),
+            }
+            (tmp_path / "data").mkdir(exist_ok=True)
+            daemon = Daemon(load_settings(settings))
+            await stack.enter_async_context(daemon.running({"KEY": "sk-scripted-key", **settings}))
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            return Running(daemon, session, path)
+
+        yield start
+
+
+def registry_for(providers: Sequence[Scripted], *, tier: str = "", strategies: str = "{}", **seat: str) -> str:
+    """A registry with one seat per scripted provider, `p1` first: all in tier cheap, ranked as given.
+
+    `tier` adds to the tier's settings, `seat` (p1='supports: [tools]') to a model's.
+    """
+    entries = "".join(
+        f"  p{number}:\n"
+        f"    adapter: compatible\n"
+        f"    base_url: {provider.url}/v1\n"
+        f"    api_key: ${{KEY}}\n"
+        f"    models:\n"
+        f"      m{number}: {{tier: cheap, rank: {number}, price: {{input: 1, output: 2}}"
+        f"{', ' + seat[f'p{number}'] if f'p{number}' in seat else ''}}}\n"
+        for number, provider in enumerate(providers, 1)
+    )
+    return (
+        "version: 1\n"
+        "defaults: {strategy: single-query, tier: cheap}\n"
+        f"tiers:\n  cheap: {{council_size: 3, first_token: 5s, total: 10s{', ' + tier if tier else ''}}}\n"
+        f"strategies: {strategies}\n"
+        f"providers:\n{entries}"
+    )

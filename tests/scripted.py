@@ -1,0 +1,132 @@
+"""A provider that does what a test tells it to, on a real port: the next step of its script for each request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+End = Literal["close", "cut", "stay"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One response: its pieces of body, and what follows them: a clean end, a cut socket, or silence."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    pieces: Sequence[bytes] = ()
+    end: End = "close"
+    answer_at_all: bool = True
+
+
+def whole(text: str, *, model: str = "scripted-1", **fields: Any) -> Step:
+    """A plain `chat.completion`."""
+    document = {
+        "id": "c1",
+        "object": "chat.completion",
+        "model": model,
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18},
+        **fields,
+    }
+    return Step(headers={"Content-Type": "application/json"}, pieces=[json.dumps(document).encode()])
+
+
+def error(status: int, message: str = "no", *, code: str | None = None, **headers: str) -> Step:
+    """An error in OpenAI's form; header names are written with underscores."""
+    body = json.dumps({"error": {"message": message, "type": code or "error", "code": code}}).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Step(status, {"Content-Type": "application/json", **named}, [body])
+
+
+def chunk(delta: Mapping[str, Any], finish: str | None = None, **fields: Any) -> bytes:
+    """One event of a stream in OpenAI's form."""
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+    return event({"id": "c1", "model": "scripted-1", "choices": choices, **fields})
+
+
+def event(document: Mapping[str, Any]) -> bytes:
+    """One `data:` event."""
+    return b"data: " + json.dumps(document).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+USAGE = event({"id": "c1", "choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}})
+
+
+def stream(*texts: str, finish: str | None = "stop", tail: Sequence[bytes] = (USAGE, DONE), end: End = "close") -> Step:
+    """A stream that says the texts one after another."""
+    said = [chunk({"role": "assistant", "content": ""}), *(chunk({"content": text}) for text in texts)]
+    last = [] if finish is None else [chunk({}, finish), *tail]
+    return Step(headers={"Content-Type": "text/event-stream"}, pieces=[*said, *last], end=end)
+
+
+HANG = Step(answer_at_all=False)
+"""The request is read, and nothing ever comes."""
+
+
+class Scripted:
+    """A provider under a test's control. `seen` holds the requests' bodies; `gone` is set when a caller hung up."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.steps: list[Step] = []
+        self.seen: list[dict[str, Any]] = []
+        self.headers: list[Mapping[str, str]] = []
+        self.connections: set[Any] = set()
+        self.asked = asyncio.Event()
+        self.gone = asyncio.Event()
+
+    def then(self, *steps: Step) -> Scripted:
+        """Adds steps; the last one repeats."""
+        self.steps += steps
+        return self
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        self.seen.append(json.loads(raw) if raw else {})
+        self.headers.append(request.headers)
+        self.connections.add(request.transport)
+        self.asked.set()
+        step = self.steps[min(len(self.seen), len(self.steps)) - 1]
+        try:
+            return await self._play(step, request)
+        except asyncio.CancelledError:
+            self.gone.set()
+            raise
+
+    async def _play(self, step: Step, request: web.Request) -> web.StreamResponse:
+        if not step.answer_at_all:
+            await asyncio.Event().wait()
+        response = web.StreamResponse(status=step.status, headers=step.headers)
+        await response.prepare(request)
+        for piece in step.pieces:
+            await response.write(piece)
+        if step.end == "stay":
+            await asyncio.Event().wait()
+        if step.end == "cut":
+            assert request.transport is not None
+            request.transport.abort()
+        return response
+
+
+@asynccontextmanager
+async def scripted() -> AsyncIterator[Scripted]:
+    """A scripted provider on a port of its own."""
+    provider = Scripted()
+    app = web.Application(client_max_size=64 * 1024 * 1024)
+    app.router.add_route("*", "/{path:.*}", provider.answer)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    provider.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield provider
+    finally:
+        await runner.cleanup()
