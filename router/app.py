@@ -21,7 +21,7 @@ from router.api.guard import GuardRunner
 from router.api.middleware import Admission, identify, tell_errors
 from router.api.models import ModelsApi
 from router.api.probes import ProbesApi
-from router.api.reload import ReloadApi
+from router.api.registry import RegistryApi
 from router.api.votes import VotesApi
 from router.api.weather import WeatherApi
 from router.attempt import Attempts
@@ -150,6 +150,7 @@ class Daemon:
             rng=random.Random(),  # noqa: S311 - it shares load and guards nothing
         )
         models = ModelsApi(lambda: holder.current, self._clock.wall())
+        registry = RegistryApi(holder)
         votes = VotesApi(stores.postgres, self._votes, self._clock)
         probes = ProbesApi(ready=status.unready, health=status.health, telemetry=self._telemetry)
         app = web.Application(
@@ -164,7 +165,8 @@ class Daemon:
                 web.get("/v1/requests/{request_id}", votes.request),
                 web.get("/v1/votes", votes.votes),
                 web.get("/v1/weather", weather.get),
-                web.post("/v1/reload", ReloadApi(holder).post),
+                web.get("/v1/registry", registry.get),
+                web.post("/v1/reload", registry.reload),
                 web.get("/livez", probes.livez),
                 web.get("/readyz", probes.readyz),
                 web.get("/healthz", probes.healthz),

@@ -36,9 +36,11 @@ OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
 }
 AGREEMENT = 0.75  # how often a model gives the answer most models would give
 
-# What stands after a colon, within quotes, or as the one last word; "answer with only one of …" is a choice, not an echo.
+# What follows a colon or a quotation mark, or the one last word: "answer with only one of …" is a choice, not an echo.
 EXACTLY = re.compile(
-    r"""\b(?:reply|respond|answer) with (?:exactly|only)(?:\s*:\s*|\s+(?=["'`])|\s+(?=\w+\W*$))(.+)""", re.I | re.S
+    r"""\b(?:reply|respond|answer) with (?:exactly|only)"""
+    r"""(?:\s*:\s*|\s+(?=["'`])|\s+(?=\w+\W*$))(.+)""",
+    re.I | re.S,
 )
 CUE = re.compile(r"what(?:'s| is)|calculate|compute|how much is|evaluate|solve|=\s*\??\s*$", re.I)
 SUM = re.compile(r"[-(\d.][-+*/().\d\s]*\d\)*")

@@ -101,6 +101,8 @@ async def _join(server: Server) -> _Held:
                 await until(lambda: locked(lock, fcntl.LOCK_SH), _START_TIMEOUT_S, f"the last {server.name} to end")
                 if await server.answers():
                     return _Held(server, lock)
+                if _runs(_pid(server), server):  # a second one on the same files would be the end of them
+                    raise StoreError(f"the embedded {server.name} in {server.folder} is in use but does not answer")
             fcntl.flock(lock, fcntl.LOCK_SH)
             return _Held(server, lock, await _launch(server))
         except BaseException:
@@ -134,7 +136,7 @@ async def _only_starter(server: Server) -> AsyncIterator[None]:
 async def _evict(server: Server) -> None:
     """Removes a process nobody holds on to, a stale pid file, a dead socket."""
     pid = _pid(server)
-    if pid is not None and _runs(pid, server):  # and not a stranger to whom the kernel gave the number again
+    if pid is not None and _runs(pid, server):
         for sign in (signal.SIGINT, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError, StoreError):
                 os.kill(pid, sign)
@@ -150,7 +152,8 @@ def _pid(server: Server) -> int | None:
         return None
 
 
-def _runs(pid: int, server: Server) -> bool:
+def _runs(pid: int | None, server: Server) -> bool:
+    """Whether that process is this server, and not a stranger to whom the kernel gave the number again."""
     try:
         return bytes(server.folder) in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

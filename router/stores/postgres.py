@@ -40,7 +40,7 @@ def translated() -> Iterator[None]:
         raise StoreDown("Postgres did not answer in time") from None
     except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise StoreDown(f"Postgres: {_words(error)}") from error
-    except (TypeError, ValueError, OverflowError) as error:  # the driver could not put a value on the wire
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:  # a value the driver cannot put on the wire
         raise StoreRefused(f"a value does not fit its column: {_words(error)}") from error
 
 

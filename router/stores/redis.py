@@ -10,19 +10,29 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from router.stores.errors import StoreError
+
 TIMEOUT_S = 0.25
 _MAX_CONNECTIONS = 64
 
 
 def client(url: str, *, timeout_s: float = TIMEOUT_S) -> redis.asyncio.Redis:
-    """A client that connects lazily, gives up after `timeout_s` and never retries: a repeated call may count twice."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=_MAX_CONNECTIONS,
-    )
+    """A client that connects lazily, gives up after `timeout_s` and never retries: a repeated call may count twice.
+
+    Raises `StoreError` for an address that is none.
+    """
+    try:
+        return redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=_MAX_CONNECTIONS,
+        )
+    except ValueError:  # its message may quote a piece of the password
+        raise StoreError(
+            "REDIS_URL must be redis://, rediss:// or unix://, with special characters percent-encoded"
+        ) from None
 
 
 class Redis:

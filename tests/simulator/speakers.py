@@ -11,7 +11,7 @@ from typing import Any
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(92)
 PNG_TEXT = base64.b64encode(PNG).decode()
-WEATHER_TOOL = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+WEATHER_TOOL: dict[str, object] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 PERSON = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},

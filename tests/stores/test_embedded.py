@@ -198,6 +198,18 @@ async def test_a_stopped_server_is_killed_in_the_end(data_dir: Path) -> None:
     assert processes(data_dir) == []
 
 
+async def test_a_silent_server_of_another_user_is_neither_joined_nor_doubled(data_dir: Path) -> None:
+    embedded = await start_embedded(data_dir, postgres=False, redis=True)
+    pid = int(servers.valkey(data_dir).pid_file.read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreError, match="the embedded valkey in .* is in use but does not answer"):
+            await start_embedded(data_dir, postgres=False, redis=True)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await embedded.stop()
+
+
 async def test_a_data_folder_with_a_long_path(tmp_path: Path) -> None:
     data_dir = tmp_path / ("long" * 30)
     embedded = await start_embedded(data_dir, postgres=True, redis=True)

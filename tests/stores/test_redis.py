@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError
 
+from router.stores.errors import StoreError
 from router.stores.redis import TIMEOUT_S, Redis
 
 
@@ -49,3 +50,11 @@ async def test_a_silent_server_costs_a_quarter_of_a_second_and_no_more(tmp_path:
     await store.close()
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize("url", ["redis://:pa/ss@host:6379", "postgresql://host/0", "nonsense"])
+def test_an_address_that_is_none_is_refused_without_the_password(url: str) -> None:
+    with pytest.raises(StoreError, match="REDIS_URL must be redis://") as refused:
+        Redis(url)
+    assert "pa/ss" not in str(refused.value)
+    assert refused.value.__cause__ is None

@@ -142,9 +142,10 @@ async def test_a_row_of_the_wrong_kind_is_set_aside_and_the_others_arrive(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize(
-    "wrong", [object(), "x", 7, 0.5, b"x", [1], {"a": 1}, datetime.max.replace(tzinfo=UTC)], ids=repr
-)
+WRONG = [object(), "x", 7, 0.5, b"x", [1], {"a": 1}, datetime.max.replace(tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda value: type(value).__name__)
 async def test_no_value_in_any_column_stops_the_writer(log: VoteLog, postgres: Postgres, wrong: Any) -> None:
     columns = TABLES[VoteRow].columns
     for column in columns:

@@ -168,10 +168,12 @@ def _thoughts(ask: Ask, reply: Reply) -> list[Any]:
 def _calls(reply: Reply, stamp: Stamp) -> list[Any]:
     """Function calls, whole; the first of a thinking model carries its signature, newer models give ids."""
     found: list[Any] = []
+    newer = signs(stamp.model)
     for at, call in enumerate(reply.calls):
         named = {"name": call.name, "args": call.arguments}
-        named |= {"id": stamp.ident(8, what=("call", at))} if signs(reply.model) else {}
-        signed = {"thoughtSignature": stamp.ident(64, what="signature")} if at == 0 and reply.reasoning_tokens else {}
+        named |= {"id": stamp.ident(8, what=("call", at))} if newer else {}
+        signs_this = at == 0 and (newer or reply.reasoning_tokens > 0)
+        signed = {"thoughtSignature": stamp.ident(64, what="signature")} if signs_this else {}
         found.append({"functionCall": named, **signed})
     return found
 

@@ -1,4 +1,4 @@
-"""`POST /v1/reload`: read the registry again now, and say what came of it."""
+"""`GET /v1/registry` shows the registry in force; `POST /v1/reload` reads it again now, and says what came of it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from router.api.models import json_response
 from router.registry.watch import RegistryHolder
 
 
-class ReloadApi:
-    """A reload by command; a file with errors changes nothing and is answered with 422 and all of them."""
+class RegistryApi:
+    """The registry, and its reload by command; a file with errors changes nothing and gets 422 with all of them."""
 
     def __init__(self, registry: RegistryHolder) -> None:
         self._registry = registry
 
-    async def post(self, _: web.Request) -> web.Response:
+    async def get(self, _: web.Request) -> web.Response:
+        """The registry in force as it was written: references to keys, never keys."""
+        registry = self._registry.current
+        return json_response({"hash": registry.hash, "source": registry.source, "document": registry.document})
+
+    async def reload(self, _: web.Request) -> web.Response:
         """The result as JSON."""
         result = await self._registry.reload()
         document = {
