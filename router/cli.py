@@ -61,7 +61,13 @@ _VERBS: dict[str, tuple[Callable[[argparse.Namespace, Settings], int], str, tupl
     "serve": (
         verbs.serve,
         "quorum serve --registry registry.yaml --port 8080",
-        (_REGISTRY, _flag("--host", metavar="H", help="the address (QUORUM_HOST)"), _PORT, _DATA_DIR),
+        (
+            _REGISTRY,
+            _flag("--host", metavar="H", help="the address (QUORUM_HOST)"),
+            _PORT,
+            _flag("--workers", metavar="N", help="processes that share the port (QUORUM_WORKERS)"),
+            _DATA_DIR,
+        ),
     ),
     "demo": (verbs.demo, "quorum demo", (_REGISTRY, _PORT, _DATA_DIR)),
     "simulate": (
@@ -130,7 +136,7 @@ _VERBS: dict[str, tuple[Callable[[argparse.Namespace, Settings], int], str, tupl
         (_flag("what", choices=("migrate", "status", "url")), _DATA_DIR, _JSON),
     ),
 }
-_SETTINGS_FLAGS = ("registry", "host", "data_dir", "url")
+_SETTINGS_FLAGS = ("registry", "host", "workers", "data_dir", "url")
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, object]:

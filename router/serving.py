@@ -23,7 +23,7 @@ _DEMO_PACE_S = 0.01  # between two pieces of a simulated stream, so that it look
 
 def serve(settings: Settings, env: Mapping[str, str], announce: Callable[[str], None]) -> None:
     """Runs the daemon; `announce` gets its URL when it is ready. Raises `SettingsError` and `RegistryError`."""
-    _refuse_open_door(settings)
+    _refuse(settings)
     daemon = Daemon(settings)
 
     async def work(stopped: asyncio.Event) -> None:
@@ -36,7 +36,7 @@ def serve(settings: Settings, env: Mapping[str, str], announce: Callable[[str], 
 
 def demo(settings: Settings, announce: Callable[[str, str], None]) -> None:
     """Runs the shipped registry against a simulator: only base URLs and keys differ from `serve`."""
-    _refuse_open_door(settings)
+    _refuse(settings)
     daemon = Daemon(settings)
     registry = load_registry(settings.registry, env={})
     keys = {name: DEMO_KEY for provider in registry.providers.values() for name in provider.missing_env}
@@ -95,7 +95,13 @@ def _run(work: Callable[[asyncio.Event], Awaitable[None]], daemon: Daemon | None
         uvloop.run(main())
 
 
-def _refuse_open_door(settings: Settings) -> None:
+def _refuse(settings: Settings) -> None:
+    """What must not be begun, or cannot be done yet."""
+    if settings.workers > 1:
+        raise SettingsError(
+            "several workers are not built yet: "
+            "start several daemons on one DATABASE_URL and REDIS_URL behind a load balancer"
+        )
     if settings.host not in LOOPBACK_HOSTS and not settings.insecure:
         raise SettingsError(
             f"callers need no key, so listening on {settings.host} is refused: "

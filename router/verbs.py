@@ -189,15 +189,13 @@ def diff(arguments: argparse.Namespace, settings: Settings) -> int:
 
     if arguments.running:
         document = Client(settings.url, settings.api_key).get("/v1/registry")["document"]
-        old, new = (
-            _usable("the running registry", json.dumps(document).encode()),
-            arguments.files[0:1] or [settings.registry],
-        )
+        old = _usable("the running registry", json.dumps(document).encode())
+        new = arguments.files[0] if arguments.files else str(settings.registry)
     elif len(arguments.files) == 2:
-        old, new = _usable(arguments.files[0]), arguments.files[1:]
+        old, new = _usable(arguments.files[0]), arguments.files[1]
     else:
         raise SettingsError("name two files, or --running and at most one")
-    lines = changes(old, _usable(str(new[0])))
+    lines = changes(old, _usable(new))
     return _show(arguments, lines, lambda: print("\n".join(lines) or "nothing would change"))
 
 

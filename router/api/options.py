@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from router.api.errors import ApiError
-from router.api.request import did_you_mean, invalid
+from router.api.values import did_you_mean, invalid, near_miss, quoted
 from router.plan import MAX_COUNCIL_SIZE, Options
 from router.registry.model import STRATEGIES, Registry
 
@@ -38,7 +38,8 @@ def resolve_options(
         raise invalid("quorum must be an object", "quorum")
     for key in body:
         if key not in _KEYS:
-            raise invalid(f"unknown key quorum.{key[:60]}{did_you_mean(key, _KEYS)} ({', '.join(_KEYS)})", "quorum")
+            valid = ", ".join(_KEYS)
+            raise invalid(f"unknown key {quoted(key)} in quorum{did_you_mean(key, _KEYS)}; valid are {valid}", "quorum")
     sources: tuple[Mapping[str, Any], ...] = (
         {key: _KEYS[key](value, f"quorum.{key}") for key, value in body.items() if value is not None},
         {key: _KEYS[key](value, key) for key, value in routing.items() if key != "quorum"},

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from router.api.errors import ApiError
 from router.api.models import json_response
-from router.api.request import did_you_mean, invalid
+from router.api.values import did_you_mean, invalid
 from router.clock import Clock
 from router.stores.errors import StoreDown
 from router.stores.postgres import Postgres

@@ -59,8 +59,11 @@ def test_milliseconds_are_believed_unless_they_say_nothing() -> None:
 
 @settings(derandomize=True, max_examples=500, deadline=None)
 @given(
-    st.text(max_size=60) | st.from_regex(r"[0-9.hmsµTZ:+-]{1,40}", fullmatch=True) | st.floats().map(str) | st.integers().map(str)
-)  # fmt: skip
+    st.text(max_size=60)
+    | st.from_regex(r"[0-9.hmsµTZ:+-]{1,40}", fullmatch=True)
+    | st.floats().map(str)
+    | st.integers().map(str)
+)
 def test_nothing_in_a_header_does_harm(value: str) -> None:
     for wait in (retry_after_s({"date": value, "retry-after": value}, value), wait_in_text_s({}, f"retry in {value}")):
         assert wait is None or 0 <= wait <= MAX_WAIT_S
@@ -99,7 +102,11 @@ LIMITS = {
         [LimitSeen("requests", "", 500, 0, 0.12), LimitSeen("tokens", "minute", 30000, None, 360)],
     ),
     "groq": (
-        {"x-ratelimit-remaining-requests": "14399", "x-ratelimit-reset-requests": "6s", "x-ratelimit-limit-tokens": "6000"},
+        {
+            "x-ratelimit-remaining-requests": "14399",
+            "x-ratelimit-reset-requests": "6s",
+            "x-ratelimit-limit-tokens": "6000",
+        },
         [LimitSeen("requests", "day", None, 14399, 6), LimitSeen("tokens", "minute", 6000)],
     ),
     "anthropic": (
@@ -136,7 +143,7 @@ LIMITS = {
             LimitSeen("requests", "", None, None, None, AT_14),
         ],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", LIMITS)

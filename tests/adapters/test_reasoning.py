@@ -90,15 +90,15 @@ def test_no_more_than_a_tag_is_held_back() -> None:
     assert shown == text
 
 
-TOKENS = st.sampled_from(
-    ["<think>", "</think>", "<Thought>", "</thought>", "◁think▷", "◁/think▷", "`", "``", "```", "\n", " ", "<", "</", "a", "é b"]
-)  # fmt: skip
+TAGS = ["<think>", "</think>", "<Thought>", "</thought>", "◁think▷", "◁/think▷"]
+TOKENS = st.sampled_from([*TAGS, "`", "``", "```", "\n", " ", "<", "</", "a", "é b"])
 
 
 @settings(derandomize=True, max_examples=500, deadline=None)
 @given(st.lists(TOKENS, max_size=14).map("".join), st.lists(st.integers(1, 9), min_size=1, max_size=30), st.booleans())
 def test_where_it_is_cut_does_not_matter(text: str, sizes: list[int], starts_open: bool) -> None:
-    pieces, at = [], 0
+    pieces: list[str] = []
+    at = 0
     while at < len(text):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(text[at : at + size])
@@ -117,8 +117,15 @@ def test_text_without_tags_is_never_touched(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<" * 300_000, "`" * 300_000, "a <think> " * 30_000, "<think>a</think>" * 20_000, "<think>" + "`</think>`" * 30_000]
-)  # fmt: skip
+    "text",
+    [
+        "<" * 300_000,
+        "`" * 300_000,
+        "a <think> " * 30_000,
+        "<think>a</think>" * 20_000,
+        "<think>" + "`</think>`" * 30_000,
+    ],
+)
 def test_hostile_text_takes_linear_time(text: str) -> None:
     """Each of these would take minutes if any step looked at the whole text again."""
     answer, thought = split_reasoning(text)

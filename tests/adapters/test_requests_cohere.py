@@ -14,7 +14,7 @@ COHERE = ADAPTERS["cohere"]
 
 
 def calling(city: str) -> dict[str, str]:
-    return {"name": "weather", "arguments": '{"city":"%s"}' % city}
+    return {"name": "weather", "arguments": f'{{"city":"{city}"}}'}
 
 
 def test_a_whole_conversation() -> None:

@@ -1,8 +1,9 @@
-"""The stream parser against the rules of server-sent events: every case whole, byte by byte, and cut in two anywhere."""
+"""The stream parser against the rules of server-sent events: each case whole, byte by byte, and cut in two."""
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -38,8 +39,8 @@ CASES = {
 }
 
 
-def parsed(*pieces: bytes) -> list[Event]:
-    parser = SseParser()
+def parsed(*pieces: bytes, limit: int = MAX_LINE_BYTES) -> list[Event]:
+    parser = SseParser(limit)
     events = [event for piece in pieces for event in parser.feed(piece)]
     return events + parser.close()
 
@@ -73,7 +74,7 @@ ENDS = st.sampled_from([b"\n", b"\r", b"\r\n"])
 def test_where_it_is_cut_does_not_matter(lines: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
     body = b"".join(line + end for line, end in lines)
     places = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
-    pieces = [body[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [body[start:end] for start, end in pairwise(places)]
     assert parsed(*pieces) == parsed(body)
 
 
@@ -87,10 +88,9 @@ def test_any_bytes_are_taken(body: bytes) -> None:
 @pytest.mark.parametrize("piece", [64, 10_000])
 def test_a_line_too_long_is_an_error(ending: bytes, piece: int) -> None:
     body = b"data: " + b"x" * 1000 + ending
-    parser = SseParser(max_line_bytes=999)
+    pieces = [body[at : at + piece] for at in range(0, len(body), piece)]
     with pytest.raises(ProviderError, match=re.escape("longer than 999 bytes")) as raised:
-        for at in range(0, len(body), piece):
-            parser.feed(body[at : at + piece])
+        parsed(*pieces, limit=999)
     assert raised.value.kind is ErrorKind.BAD_RESPONSE
 
 

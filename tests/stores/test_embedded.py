@@ -154,6 +154,7 @@ async def test_kill_9_of_the_leash_ends_its_server(data_dir: Path) -> None:
     for process in processes(data_dir):
         if leash.__file__ in process.cmdline():
             process.kill()
+    assert await nothing_left(data_dir)
     again = await start_embedded(data_dir, postgres=False, redis=True)
     store = Redis(redis_url(data_dir))
     assert await store.ping()
@@ -203,7 +204,7 @@ async def test_a_silent_server_of_another_user_is_neither_joined_nor_doubled(dat
     pid = int(servers.valkey(data_dir).pid_file.read_text())
     os.kill(pid, signal.SIGSTOP)
     try:
-        with pytest.raises(StoreError, match="the embedded valkey in .* is in use but does not answer"):
+        with pytest.raises(StoreError, match=r"the embedded valkey in .* is in use but does not answer"):
             await start_embedded(data_dir, postgres=False, redis=True)
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -218,11 +219,13 @@ async def test_a_data_folder_with_a_long_path(tmp_path: Path) -> None:
     assert stat.S_IMODE(servers.postgres(data_dir).socket.parent.stat().st_mode) == 0o700
     await embedded.stop()
     assert processes(data_dir) == []
+    for server in (servers.postgres(data_dir), servers.valkey(data_dir)):
+        server.socket.parent.rmdir()  # nothing is left in it
 
 
 async def test_a_folder_of_somebody_else_is_refused_in_one_sentence(data_dir: Path) -> None:
     data_dir.mkdir()
-    (data_dir / "valkey").symlink_to("/tmp")
+    (data_dir / "valkey").symlink_to(data_dir.parent)
     with pytest.raises(StoreError, match="valkey belongs to somebody else: remove it"):
         await start_embedded(data_dir, postgres=False, redis=True)
 
