@@ -68,6 +68,7 @@ class Daemon:
         Raises `RegistryError` for a registry that cannot be used and `SettingsError` for an address that is taken.
         """
         settings, path = self._settings, str(self._settings.registry)
+        MASK.know(settings.secrets())
         async with AsyncExitStack() as stack:
             # The registry first: a file with errors should not cost the start of two servers to be told.
             holder = await RegistryHolder.open(
@@ -139,7 +140,12 @@ class Daemon:
             keep_payloads=self._settings.payloads == "full",
         )
         attempts = Attempts(
-            guards=self._guards, adapters=ADAPTERS, transport=transport, record=recorder.vote, clock=self._clock
+            guards=self._guards,
+            adapters=ADAPTERS,
+            transport=transport,
+            record=recorder.vote,
+            mask=MASK.clean_cut,
+            clock=self._clock,
         )
         chat = ChatApi(
             registry=lambda: holder.current,

@@ -42,7 +42,10 @@ class Attempt:
 
 
 class Attempts:
-    """Makes attempts; `record` is told of every vote, once, as soon as it is there."""
+    """Makes attempts; `record` is told of every vote, once, as soon as it is there.
+
+    `mask` takes secrets out of what providers say: some repeat the key that they refuse.
+    """
 
     def __init__(
         self,
@@ -51,12 +54,14 @@ class Attempts:
         adapters: Mapping[str, Adapter],
         transport: Transport,
         record: Callable[[Vote], None],
+        mask: Callable[[str], str],
         clock: Clock,
     ) -> None:
         self._guards = guards
         self._adapters = adapters
         self._transport = transport
         self._record = record
+        self._mask = mask
         self._clock = clock
 
     async def run(self, attempt: Attempt) -> Vote:
@@ -70,7 +75,7 @@ class Attempts:
         try:
             answer = await exchange.run(self._transport, attempt.request)
         except ProviderError as failure:
-            error = failure
+            error = _masked(failure, self._mask)
         except (asyncio.CancelledError, CallerGone):
             error = ProviderError(ErrorKind.CANCELLED, "the caller left")
             self._vote(attempt, exchange, "client_gone", None, error)
@@ -130,6 +135,17 @@ class Attempts:
         )
         self._record(vote)
         return vote
+
+
+def _masked(error: ProviderError, mask: Callable[[str], str]) -> ProviderError:
+    return ProviderError(
+        error.kind,
+        mask(error.message),
+        status=error.status,
+        retry_after_s=error.retry_after_s,
+        scope=error.scope,
+        code=error.code and mask(error.code),
+    )
 
 
 def _usage(request: ChatRequest, exchange: Exchange) -> tuple[Usage, bool]:

@@ -5,12 +5,12 @@ Failover, deadlines and streaming live here once, so that a strategy is only its
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from adapters.errors import POLICY, ErrorKind, ProviderError
 from adapters.types import Answer, ChatRequest
-from router.attempt import Attempt, Attempts
+from router.attempt import Attempt
 from router.clock import Clock
 from router.exchange import Deliver
 from router.registry.model import Seat
@@ -50,11 +50,11 @@ class Asked:
 
 
 class Calls:
-    """The calls of one request. `votes` are all attempts made so far, in order."""
+    """The calls of one request, each made by `attempt`. `votes` are all attempts made so far, in order."""
 
-    def __init__(self, asked: Asked, attempts: Attempts, clock: Clock) -> None:
+    def __init__(self, asked: Asked, attempt: Callable[[Attempt], Awaitable[Vote]], clock: Clock) -> None:
         self._asked = asked
-        self._attempts = attempts
+        self._attempt = attempt
         self._clock = clock
         self._seq = 0
         self.votes: list[Vote] = []
@@ -93,7 +93,7 @@ class Calls:
             silence_s=self._remaining_s() / 2 if others_waiting else None,
             deliver=self._asked.deliver,
         )
-        vote = await self._attempts.run(attempt)
+        vote = await self._attempt(attempt)
         self.votes.append(vote)
         return vote
 

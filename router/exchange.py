@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
 
 from adapters.collect import StreamCollector
 from adapters.errors import ErrorKind, ProviderError
@@ -15,8 +15,9 @@ from router.clock import Clock
 from router.registry.model import Seat, Timeouts
 from router.transport import NotSent, Response, Transport
 
-# What to show the caller, whose it is, and the model as its provider names it (None while it has not said).
-Deliver = Callable[[Delta, Seat, str | None], Awaitable[None]]
+# What to show the caller, whose it is, and the model as its provider names it (None while it has not said);
+# returns True when the caller has seen something of it.
+Deliver = Callable[[Delta, Seat, str | None], Awaitable[bool]]
 
 
 class CallerGone(Exception):
@@ -73,9 +74,10 @@ class Exchange:
     async def _whole(self, response: Response) -> Answer:
         self._timer.until_next_piece()
         pieces = []
-        async for piece in response.pieces():
-            pieces.append(piece)
-            self._timer.until_next_piece()
+        async with aclosing(response.pieces()) as arriving:
+            async for piece in arriving:
+                pieces.append(piece)
+                self._timer.until_next_piece()
         body = b"".join(pieces)
         if 300 <= response.status < 400:
             words = "answered with a redirect, which is not followed"
@@ -93,19 +95,21 @@ class Exchange:
     async def _streamed(self, response: Response, deliver: Deliver) -> Answer:
         collector = StreamCollector()
         ended = False
-        async for events in _events(response):
-            for event in events:
-                for delta in self._adapter.parse_event(event):
-                    ended = ended or delta.done
-                    self._note(delta)
-                    await self._hand_on(collector.add(delta), deliver)
-            if ended:
-                await response.finish()
-                break
-            if self.first_token_ms is None:
-                self._timer.until_first_token()  # a comment or a role is not yet a sign of life
-            elif events:
-                self._timer.until_next_piece()
+        async with aclosing(_events(response)) as arriving:
+            async for events in arriving:
+                for event in events:
+                    for delta in self._adapter.parse_event(event):
+                        ended = ended or delta.done
+                        self._note(delta)
+                        await self._hand_on(collector.add(delta), deliver)
+                if ended:
+                    break
+                if self.first_token_ms is None:
+                    self._timer.until_first_token()  # a comment or a role is not yet a sign of life
+                elif events:
+                    self._timer.until_next_piece()
+        if ended:
+            await response.finish()
         await self._hand_on(collector.close(), deliver)
         return collector.answer()
 
@@ -119,10 +123,9 @@ class Exchange:
         self.received_chars += len(delta.text) + len(delta.reasoning)
 
     async def _hand_on(self, delta: Delta, deliver: Deliver) -> None:
-        if delta.commits or delta.reasoning:
-            self.committed = self.committed or delta.commits
-            self._timer.until_end()  # a slow caller is not the provider's silence
-            await deliver(delta, self._seat, self.response_model)
+        self._timer.until_caller_has_read()
+        seen = await deliver(delta, self._seat, self.response_model)
+        self.committed = self.committed or seen
 
 
 class Timer:
@@ -157,12 +160,15 @@ class Timer:
         """The answer is coming in; it may pause, but not for long."""
         self._move(asyncio.get_running_loop().time() + self._idle_s, ErrorKind.STALLED)
 
-    def until_end(self) -> None:
-        """Only the end counts."""
-        self._move(self._end, ErrorKind.TIMEOUT)
+    def until_caller_has_read(self) -> None:
+        """The provider has done its part: until the caller has taken it, only the end counts, and is not its fault."""
+        self._kind = ErrorKind.CANCELLED
+        self._timeout.reschedule(self._end)
 
-    def error(self, status: int | None) -> ProviderError:
+    def error(self, status: int | None) -> ProviderError | CallerGone:
         """What it means that the limit was reached now."""
+        if self._kind is ErrorKind.CANCELLED:
+            return CallerGone()
         return ProviderError(self._kind, _TIMEOUT_WORDS[self._kind], status=status)
 
     def _move(self, at: float, kind: ErrorKind) -> None:
@@ -182,10 +188,11 @@ def _is_stream(response: Response) -> bool:
     return response.status < 300 and "json" not in response.headers.get("content-type", "")
 
 
-async def _events(response: Response) -> AsyncIterator[list[Event]]:
+async def _events(response: Response) -> AsyncGenerator[list[Event], None]:
     parser = SseParser()
-    async for piece in response.pieces():
-        yield parser.feed(piece)
+    async with aclosing(response.pieces()) as arriving:
+        async for piece in arriving:
+            yield parser.feed(piece)
     yield parser.close()
 
 

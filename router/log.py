@@ -43,6 +43,15 @@ class SecretMask:
                 text = text.replace(form, "***")
         return text
 
+    def clean_cut(self, text: str) -> str:
+        """As `clean`, for a text that may have been cut in the middle of a secret: its beginning goes as well."""
+        text = self.clean(text)
+        for form in self._forms:
+            for length in range(min(len(form), len(text)), _MIN_SECRET_CHARS - 1, -1):
+                if text.endswith(form[:length]):
+                    return text[:-length] + "***"
+        return text
+
 
 MASK = SecretMask()
 
@@ -50,9 +59,23 @@ MASK = SecretMask()
 def _tame(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Cuts long texts and escapes what could forge a second line or move a terminal's cursor."""
     for key, value in event.items():
-        if isinstance(value, str) and (len(value) > _MAX_FIELD_CHARS or not value.isprintable()):
-            event[key] = value[:_MAX_FIELD_CHARS].encode("unicode_escape").decode("ascii")
+        event[key] = _tamed(value)
     return event
+
+
+def _tamed(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str() if len(value) <= _MAX_FIELD_CHARS and value.isprintable():
+            return value
+        case str():
+            # What is cut is masked before, so that no half of a secret stays behind.
+            return MASK.clean(value)[:_MAX_FIELD_CHARS].encode("unicode_escape").decode("ascii")
+        case list() | tuple():
+            return [_tamed(item) for item in value]
+        case _:
+            return _tamed(str(value))
 
 
 def _mask(_: WrappedLogger, __: str, line: Any) -> Any:

@@ -119,7 +119,10 @@ def _by_rank(seats: Iterable[Seat], rng: random.Random) -> list[Seat]:
 
 
 def _without_repeats(seats: Iterable[Seat]) -> tuple[Seat, ...]:
-    return tuple({seat.id: seat for seat in reversed(list(seats))}.values())[::-1]
+    first: dict[str, Seat] = {}
+    for seat in seats:
+        first.setdefault(seat.id, seat)
+    return tuple(first.values())
 
 
 def _stand_in(registry: Registry, seat: Seat, blocked: Block | None) -> Seat | None:

@@ -12,12 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from adapters.types import Secret
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MAX_DIGITS = 9
+_PASSWORD = re.compile(r"://[^/?#@:]*:([^/?#@]*)@")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -44,6 +47,12 @@ class Settings:
     url: str
     api_key: Secret | None
 
+    def secrets(self) -> list[str]:
+        """Every secret value among the settings, and the passwords inside addresses, for whoever must hide them."""
+        values = [self.database_url, self.redis_url, self.api_key]
+        plain = [value.reveal() for value in values if value]
+        return [*plain, *filter(None, map(_password, plain))]
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -60,7 +69,7 @@ class Variable:
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        if not (text.isascii() and text.isdigit() and low <= int(text[:_MAX_DIGITS]) <= high):
             raise ValueError(f"a whole number from {low} to {high}")
         return int(text)
 
@@ -85,6 +94,12 @@ def _duration_s(text: str) -> float:
 
 def _optional_secret(text: str) -> Secret | None:
     return Secret(text) if text else None
+
+
+def _password(address: str) -> str | None:
+    """The password in a URL, decoded."""
+    match = _PASSWORD.search(address)
+    return unquote(match[1]) if match else None
 
 
 VARIABLES: tuple[Variable, ...] = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -37,7 +37,7 @@ class Response(Protocol):
     async def read(self) -> bytes:
         """The whole body, decoded; raises `ProviderError` when it is cut, garbled or larger than the bound."""
 
-    def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives, under the same bound."""
 
     async def finish(self) -> None:
@@ -114,7 +114,7 @@ class _AiohttpResponse:
     async def read(self) -> bytes:
         return b"".join([piece async for piece in self.pieces()])
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         encoding = self.headers.get("content-encoding", "").lower()
         if encoding not in _ENCODINGS:
             raise ProviderError(ErrorKind.BAD_RESPONSE, f"answered in the unasked content encoding {encoding[:20]!r}")

@@ -107,7 +107,7 @@ class ChatApi:
             deadline=began + plan.timeout_s,
             deliver=stream.deliver if stream else None,
         )
-        calls = Calls(asked, self._attempts, self._clock)
+        calls = Calls(asked, self._attempts.run, self._clock)
         return _Turn(request_id, began, created_at, raw, body, plan, calls, stream)
 
     async def _decide(self, turn: _Turn) -> Decision:

@@ -1,6 +1,6 @@
-"""The HTTP server with bounds of its own: slow headers, too many connections, and malformed requests cost little.
+"""The HTTP server with bounds of its own: slow callers, too many connections, and malformed requests cost little.
 
-It relies on internals of aiohttp 3.14 (`_current_request`, `_messages`, `_handle`, `_make_request`), which is why
+It relies on internals of aiohttp 3.14 (`_request_count`, `_waiter`, `_handle`, `_make_request`), which is why
 `pyproject.toml` pins that version; `tests/api/test_guard.py` holds the behaviour.
 """
 
@@ -17,18 +17,20 @@ from aiohttp.web_request import BaseRequest
 from router.api.errors import ApiError, error_response
 
 HEADER_TIMEOUT_S = 10.0
+SEND_TIMEOUT_S = 60.0  # for the caller to take a response that is complete
 IDLE_TIMEOUT_S = 75.0  # between two requests on one connection; above the keep-alive of common load balancers
 MAX_CONNECTIONS = 8_000  # two sockets a request stay within a usual limit of 20,000 open files
 
 
 class _Handler(RequestHandler):
-    """A connection that is closed when its next request's headers do not arrive in time once they have begun."""
+    """A connection that ends when headers, once begun, do not arrive in time, or a response is not taken in time."""
 
-    __slots__ = ("_header_timeout_s", "_header_timer", "_open_to_new")
+    __slots__ = ("_header_timeout_s", "_header_timer", "_open_to_new", "_send_timeout_s")
 
     def __init__(self, manager: GuardServer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
         super().__init__(manager, loop=loop, **kwargs)
         self._header_timeout_s = manager.header_timeout_s
+        self._send_timeout_s = manager.send_timeout_s
         self._open_to_new = len(manager.connections) < manager.max_connections
         self._header_timer: asyncio.TimerHandle | None = None
 
@@ -44,8 +46,18 @@ class _Handler(RequestHandler):
         super().data_received(data)
         if self._request_count > before:
             self._disarm()
-        elif self._header_timer is None and self._current_request is None and not self._messages:
-            self._arm()
+        elif self._header_timer is None and self._waiter is not None and not self._waiter.done():
+            self._arm()  # no request is being served: this is the beginning of the next one
+
+    async def finish_response(
+        self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Sends what is left of a response; a caller who does not take it in time loses the connection."""
+        timer = self._loop.call_later(self._send_timeout_s, self._abort)
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            timer.cancel()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._disarm()
@@ -70,25 +82,27 @@ class _Handler(RequestHandler):
         self._close = True
 
     def _arm(self) -> None:
-        self._header_timer = self._loop.call_later(self._header_timeout_s, self._too_slow)
+        self._header_timer = self._loop.call_later(self._header_timeout_s, self._abort)
 
     def _disarm(self) -> None:
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
 
-    def _too_slow(self) -> None:
-        self._header_timer = None
-        if self._current_request is None and not self._messages:
-            self.force_close()
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
 
 
 class GuardServer(web.Server):
     """aiohttp's server, with `_Handler` for each connection and a bound on their number."""
 
-    def __init__(self, *args: Any, header_timeout_s: float, max_connections: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, header_timeout_s: float, send_timeout_s: float, max_connections: int, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.header_timeout_s = header_timeout_s
+        self.send_timeout_s = send_timeout_s
         self.max_connections = max_connections
 
     def __call__(self) -> RequestHandler:
@@ -98,13 +112,14 @@ class GuardServer(web.Server):
 class GuardRunner(web.AppRunner):
     """aiohttp's runner on a `GuardServer`. A caller's leaving cancels its handler, so that upstream calls end too."""
 
-    __slots__ = ("_header_timeout_s", "_max_connections")
+    __slots__ = ("_header_timeout_s", "_max_connections", "_send_timeout_s")
 
     def __init__(
         self,
         app: web.Application,
         *,
         header_timeout_s: float = HEADER_TIMEOUT_S,
+        send_timeout_s: float = SEND_TIMEOUT_S,
         max_connections: int = MAX_CONNECTIONS,
         shutdown_timeout_s: float = 5.0,
     ) -> None:
@@ -116,6 +131,7 @@ class GuardRunner(web.AppRunner):
             shutdown_timeout=shutdown_timeout_s,
         )
         self._header_timeout_s = header_timeout_s
+        self._send_timeout_s = send_timeout_s
         self._max_connections = max_connections
 
     async def _make_server(self) -> web.Server:
@@ -130,6 +146,7 @@ class GuardRunner(web.AppRunner):
             request_factory=app._make_request,
             loop=loop,
             header_timeout_s=self._header_timeout_s,
+            send_timeout_s=self._send_timeout_s,
             max_connections=self._max_connections,
             **self._kwargs,
         )

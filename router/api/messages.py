@@ -95,7 +95,9 @@ def _tool_call(call: Any, at: str) -> ToolCall:
         raise invalid(f"{at} must be an object with id and function {{name, arguments}}", at)
     arguments = function.get("arguments")
     if not isinstance(arguments, str):
-        raise invalid(f"{at}.function.arguments must be JSON as a string, not {named(arguments)}", f"{at}.function.arguments")
+        raise invalid(
+            f"{at}.function.arguments must be JSON as a string, not {named(arguments)}", f"{at}.function.arguments"
+        )
     call_id = call.get("id")
     if not isinstance(call_id, str) or not call_id:
         raise invalid(f"{at}.id must be a string", f"{at}.id")

@@ -5,18 +5,19 @@ Each source is checked by the same table; the first of them that names an option
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from router.api.errors import ApiError
-from router.api.values import did_you_mean, invalid, near_miss, quoted
+from router.api.values import did_you_mean, invalid, named, near_miss, quoted
 from router.plan import MAX_COUNCIL_SIZE, Options
 from router.registry.model import STRATEGIES, Registry
 
 MAX_TIMEOUT_MS = 600_000
 MAX_LABELS = 64
 MAX_TAGS = 16
+_MAX_DIGITS = 9
+_PREFIX = "x-quorum-"
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -32,19 +33,23 @@ def resolve_options(
     registry: Registry, model: str, routing: Mapping[str, Any], headers: Mapping[str, str], user: str | None
 ) -> Options:
     """The options of one request; raises `ApiError` for anything unknown, with the valid words and a near miss."""
-    named = parse_model(registry, model)
-    body = routing.get("quorum") or {}
+    wanted = parse_model(registry, model)
+    body = routing.get("quorum", {})
     if not isinstance(body, dict):
-        raise invalid("quorum must be an object", "quorum")
+        raise invalid(f"quorum must be an object, not {named(body)}", "quorum")
     for key in body:
         if key not in _KEYS:
             valid = ", ".join(_KEYS)
-            raise invalid(f"unknown key {quoted(key)} in quorum{did_you_mean(key, _KEYS)}; valid are {valid}", "quorum")
+            raise invalid(
+                f"unknown key {quoted(key)} in quorum{did_you_mean(key, _KEYS)}; valid are {valid}",
+                f"quorum.{key[:60]}",
+            )
+    _no_slips(headers)
     sources: tuple[Mapping[str, Any], ...] = (
         {key: _KEYS[key](value, f"quorum.{key}") for key, value in body.items() if value is not None},
         {key: _KEYS[key](value, key) for key, value in routing.items() if key != "quorum"},
         {key: _KEYS[key](headers[name], name) for name, key in _HEADERS.items() if name in headers},
-        {"strategy": named.strategy, "tier": named.tier},
+        {"strategy": wanted.strategy, "tier": wanted.tier},
         {"strategy": registry.default_strategy, "tier": registry.default_tier},
     )
     chosen: dict[str, Any] = {}
@@ -54,18 +59,27 @@ def resolve_options(
                 chosen.setdefault(key, value)
     _known(chosen["strategy"], STRATEGIES, "strategy")
     _known(chosen["tier"], registry.tiers, "tier")
-    if named.pinned and chosen["strategy"] not in ("single-query", "ranked-fallback"):
+    if wanted.pinned and chosen["strategy"] not in ("single-query", "ranked-fallback"):
         if any("strategy" in source for source in sources[:3]):
-            words = f"{chosen['strategy']} needs several models, but model pins {named.pinned}"
+            words = f"{chosen['strategy']} needs several models, but model pins {wanted.pinned}"
             raise ApiError(400, "conflicting_options", words, param="model")
         chosen["strategy"] = "single-query"
     timeout_ms = chosen.pop("timeout_ms", None)
     return Options(
-        pinned=named.pinned,
+        pinned=wanted.pinned,
         timeout_s=timeout_ms / 1000 if timeout_ms else None,
         end_user=user,
         **chosen,
     )
+
+
+def _no_slips(headers: Mapping[str, str]) -> None:
+    """A header that is nearly one of ours was meant to be one: it must not be ignored in silence."""
+    for header in headers:
+        if header[: len(_PREFIX)].lower() == _PREFIX and header.title() not in _HEADERS:
+            near = near_miss(header.title(), _HEADERS, cutoff=0.85)
+            if near:
+                raise invalid(f"unknown header {quoted(header)}, did you mean '{near}'?", header[:60])
 
 
 def parse_model(registry: Registry, model: str) -> Named:
@@ -81,7 +95,7 @@ def parse_model(registry: Registry, model: str) -> Named:
     tier, _, strategy = model.partition("/")
     if tier in registry.tiers and strategy in STRATEGIES:
         return Named(tier=tier, strategy=strategy)
-    raise ApiError(404, "model_not_found", f"no model {model[:80]!r}{_near_model(registry, model)}", param="model")
+    raise ApiError(404, "model_not_found", f"no model {quoted(model)}{_near_model(registry, model)}", param="model")
 
 
 def model_names(registry: Registry) -> list[str]:
@@ -92,16 +106,16 @@ def model_names(registry: Registry) -> list[str]:
 
 def _near_model(registry: Registry, model: str) -> str:
     same_id = [name for name, seat in registry.seats.items() if seat.model.id == model]
-    near = same_id or difflib.get_close_matches(model[:200], model_names(registry), n=1, cutoff=0.6)
+    near = same_id[0] if same_id else near_miss(model, model_names(registry))
     if near:
-        return f", did you mean '{near[0]}'?"
+        return f", did you mean '{near}'?"
     return f": it must be auto, a tier ({', '.join(registry.tiers)}), a strategy, tier/strategy or provider/model"
 
 
 def _known(value: str, known: Iterable[str], what: str) -> None:
     names = list(known)
     if value not in names:
-        message = f"unknown {what} {value[:60]!r}{did_you_mean(value, names)}; valid are {', '.join(names)}"
+        message = f"unknown {what} {quoted(value)}{did_you_mean(value, names)}; valid are {', '.join(names)}"
         raise ApiError(400, f"unknown_{what}", message, param=what)
 
 
@@ -110,15 +124,16 @@ def _known(value: str, known: Iterable[str], what: str) -> None:
 
 def _text(value: Any, at: str) -> str:
     if not isinstance(value, str) or not value:
-        raise invalid(f"{at} must be a string", at)
+        raise invalid(f"{at} must be a name, not {named(value)}", at)
     return value
 
 
 def _integer(low: int, high: int) -> Callable[[Any, str], int]:
     def check(value: Any, at: str) -> int:
-        number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+        digits = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
+        number = int(value) if digits else value
         if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
-            raise invalid(f"{at} must be a whole number from {low} to {high}", at)
+            raise invalid(f"{at} must be a whole number from {low} to {high}, not {named(value)}", at)
         return number
 
     return check
@@ -127,7 +142,7 @@ def _integer(low: int, high: int) -> Callable[[Any, str], int]:
 def _truth(value: Any, at: str) -> bool:
     truth = _TRUTH.get(value.lower()) if isinstance(value, str) else value
     if not isinstance(truth, bool):
-        raise invalid(f"{at} must be true or false", at)
+        raise invalid(f"{at} must be true or false, not {named(value)}", at)
     return truth
 
 
@@ -135,7 +150,7 @@ def _one_of(*words: str) -> Callable[[Any, str], str]:
     def check(value: Any, at: str) -> str:
         if value not in words:
             near = did_you_mean(value, words) if isinstance(value, str) else ""
-            raise invalid(f"{at} must be one of {', '.join(words)}{near}", at)
+            raise invalid(f"{at} must be one of {', '.join(words)}, not {named(value)}{near}", at)
         return str(value)
 
     return check

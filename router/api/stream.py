@@ -50,8 +50,8 @@ class AnswerStream:
         """True when bytes have gone out, so that an error can only be an event."""
         return self._response is not None
 
-    async def deliver(self, delta: Delta, seat: Seat, response_model: str | None) -> None:
-        """Sends what the caller may see of a delta; raises `CallerGone` when nobody reads it."""
+    async def deliver(self, delta: Delta, seat: Seat, response_model: str | None) -> bool:
+        """Sends what the caller may see of a delta, and says if that is anything; raises `CallerGone` if nobody reads."""
         self._speaker = (seat, response_model or seat.model.id)
         wire: dict[str, Any] = {}
         if delta.text:
@@ -63,17 +63,19 @@ class AnswerStream:
         if delta.tool_call:
             wire["tool_calls"] = [_tool_call(delta.tool_call)]
         if not wire:
-            return
+            return False
         if not self._spoken:
             self._spoken = True
             wire = {"role": "assistant", "content": None if delta.tool_call else "", **wire}
         await self._send(self._chunk([{"index": 0, "delta": wire, "logprobs": None, "finish_reason": None}]))
+        return True
 
     async def finish(
         self, finish_reason: str, usage: Mapping[str, Any] | None, quorum: Mapping[str, Any]
     ) -> web.StreamResponse:
         """The last chunks: finish reason, usage if it was asked for, the `quorum` object in the last one, `[DONE]`."""
-        last = self._chunk([{"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish_reason}])
+        delta = {} if self._spoken else {"role": "assistant", "content": ""}
+        last = self._chunk([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}])
         if usage is None:
             await self._send({**last, "quorum": quorum})
         else:
@@ -133,8 +135,6 @@ class AnswerStream:
     async def _end(self, data: bytes) -> web.StreamResponse:
         await self._write(data)
         assert self._response is not None
-        with contextlib.suppress(ConnectionError):
-            await self._response.write_eof()
         return self._response
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from adapters.types import Secret
 from router.stores import migrate
 from router.stores.embedded import start_embedded
-from router.stores.postgres import translated
+from router.stores.postgres import connect, translated
 from router.stores.servers import postgres_dsn, redis_url
 
 
@@ -27,7 +25,7 @@ async def migrations(database_url: Secret | None, data_dir: Path, *, apply: bool
     embedded = await start_embedded(data_dir, postgres=database_url is None, redis=False)
     try:
         with translated():
-            connection = await asyncpg.connect(database_url.reveal() if database_url else postgres_dsn(data_dir))
+            connection = await connect(database_url.reveal() if database_url else postgres_dsn(data_dir))
             try:
                 if apply:
                     await migrate.migrate(connection)

@@ -48,6 +48,14 @@ def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
 
 
+async def connect(dsn: str) -> asyncpg.Connection:
+    """A connection of its own, for what must not wait for the pool."""
+    try:
+        return await asyncpg.connect(dsn, timeout=_CHECK_TIMEOUT_S, server_settings=_SETTINGS)
+    except ValueError:  # its message quotes pieces of the address, and one of them may be the password
+        raise StoreDown("DATABASE_URL is not a DSN: special characters in it must be percent-encoded") from None
+
+
 class Postgres:
     """A small pool to one Postgres, which need not be there yet.
 
@@ -150,7 +158,7 @@ class Postgres:
         """Talks to the server on a connection of its own, since those of the pool may all be taken."""
         with translated():
             async with asyncio.timeout(migrate_with_timeout_s or _CHECK_TIMEOUT_S):
-                connection = await self._connect()
+                connection = await connect(self._dsn)
                 try:
                     if migrate_with_timeout_s:
                         await migrate.migrate(connection)
@@ -158,12 +166,6 @@ class Postgres:
                     await connection.close()
                 finally:
                     connection.terminate()
-
-    async def _connect(self) -> asyncpg.Connection:
-        try:
-            return await asyncpg.connect(self._dsn, timeout=_CHECK_TIMEOUT_S, server_settings=_SETTINGS)
-        except ValueError:  # its message quotes pieces of the address, and one of them may be the password
-            raise StoreDown("DATABASE_URL is not a DSN: special characters in it must be percent-encoded") from None
 
     def _say(self, why: str) -> None:
         told, self._told, self._why = self._told, not why, why
