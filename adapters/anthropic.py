@@ -97,8 +97,8 @@ def build_request(target: Target, request: ChatRequest, *, stream: bool) -> Http
     if request.response_format and request.response_format.kind == "json_schema":
         form = {"type": "json_schema", "schema": closed(request.response_format.schema)}
         body["output_config"] = {**body.get("output_config", {}), "format": form}
-    headers = {"anthropic-version": VERSION}
-    return post(target, "/messages", body, stream=stream, key_header="x-api-key", headers=headers)
+    version = {"anthropic-version": VERSION}
+    return post(target, "/messages", body, stream=stream, key_header="x-api-key", headers=version)
 
 
 def unsent_params(target: Target, request: ChatRequest) -> frozenset[str]:
@@ -129,8 +129,7 @@ def _block(part: Part) -> dict[str, Any] | None:
             raise unknown_part("Anthropic", part.raw)
 
 
-def _id(call_id: str) -> str:
-    """Another provider's call id, in the letters allowed here."""
+def _id(call_id: str) -> str:  # another provider's, in the letters allowed here
     return _BAD_ID.sub("_", call_id)
 
 

@@ -73,7 +73,8 @@ class StreamCollector:
     def close(self) -> Delta:
         """What was still held back, now that the stream has ended."""
         text, thought = self._filter.close()
-        return self._passed(_NO_DELTA, text, thought, self._calls.release(self._id), None)
+        call = self._calls.release(self._id)
+        return self._passed(_NO_DELTA, text, thought, call, None) if text or thought or call else _NO_DELTA
 
     def answer(self) -> Answer:
         """The whole answer; raises `ProviderError` if the stream was cut, empty, or stopped by a filter."""

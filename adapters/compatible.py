@@ -8,6 +8,7 @@ DIALECT = Dialect()
 
 BASE_URL = ""  # the registry names one
 build_request = DIALECT.build_request
+unsent_params = DIALECT.unsent_params
 parse_response = DIALECT.parse_response
 parse_event = DIALECT.parse_event
 parse_error = DIALECT.parse_error

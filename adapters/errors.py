@@ -14,7 +14,7 @@ class ErrorKind(StrEnum):
 
     CONNECTION = "connection"  # refused, reset, DNS, TLS: no answer began
     TIMEOUT = "timeout"  # the attempt's whole time ran out
-    FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # nothing came in time
+    FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # noqa: S105 - nothing came in time
     STALLED = "stalled"  # a stream fell silent
     SERVER_ERROR = "server_error"  # 5xx
     OVERLOADED = "overloaded"  # 529, or a 429 about their capacity, not our quota

@@ -91,13 +91,10 @@ _BROKEN = frozenset(
 )
 RULES = (
     Rule(ErrorKind.AUTH, text=words(r"API_KEY_INVALID|api key (?:not valid|expired)|user location is not supported")),
-    Rule(
-        ErrorKind.BILLING,
-        text=words(r"enable billing|billing (?:is )?(?:disabled|not enabled)|prepa(?:id|yment) credits"),
-    ),
+    Rule(ErrorKind.BILLING, text=words(r"enable billing|billing (?:is )?(?:disabled|not enabled)|prepayment credits")),
     # the hint beside a spent day is that of the minute: it comes back at midnight, Pacific time
-    Rule(ErrorKind.QUOTA_EXHAUSTED, "day", text=words(r"\w+PerDay"), status=frozenset({429}), trust_wait=False),
-    Rule(ErrorKind.RATE_LIMITED, "minute", text=words(r"\w+PerMinute"), status=frozenset({429})),
+    Rule(ErrorKind.QUOTA_EXHAUSTED, "day", text=words(r"PerDay"), status=frozenset({429}), trust_wait=False),
+    Rule(ErrorKind.RATE_LIMITED, "minute", text=words(r"PerMinute"), status=frozenset({429})),
     Rule(ErrorKind.RATE_LIMITED, codes=codes("resource_exhausted")),
     Rule(ErrorKind.OVERLOADED, codes=codes("unavailable")),
 )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal, cast
@@ -148,23 +147,19 @@ def limits_seen(headers: Mapping[str, str], periods: Mapping[Unit, Per]) -> Limi
 
 def limits_of(facts: Iterable[tuple[Unit, Per, str, str]]) -> LimitsSeen:
     """Limits out of single facts (unit, window, `limit`|`remaining`|`reset`, header value); garbage is left out."""
-    seen: dict[tuple[Unit, Per], LimitSeen] = {}
+    seen: dict[tuple[Unit, Per], dict[str, str]] = {}
     for unit, per, what, value in facts:
-        known = seen.get((unit, per), LimitSeen(unit, per))
-        seen[unit, per] = _FACTS[what](known, value.strip())
-    return tuple(limit for limit in seen.values() if limit != LimitSeen(limit.unit, limit.per))
+        seen.setdefault((unit, per), {})[what] = value.strip()
+    limits = (_limit(unit, per, said) for (unit, per), said in seen.items())
+    return tuple(limit for limit in limits if limit is not None)
 
 
-def _with_reset(known: LimitSeen, value: str) -> LimitSeen:
-    in_s, at = _reset(value)
-    return replace(known, resets_in_s=in_s, resets_at=at)
+def _limit(unit: Unit, per: Per, said: Mapping[str, str]) -> LimitSeen | None:
+    limit, remaining = _number(said.get("limit", "")), _number(said.get("remaining", ""))
+    in_s, at = _reset(said["reset"]) if "reset" in said else (None, None)
+    known = any(value is not None for value in (limit, remaining, in_s, at))
+    return LimitSeen(unit, per, limit, remaining, in_s, at) if known else None
 
-
-_FACTS: Mapping[str, Callable[[LimitSeen, str], LimitSeen]] = {
-    "limit": lambda known, value: replace(known, limit=_number(value)),
-    "remaining": lambda known, value: replace(known, remaining=_number(value)),
-    "reset": _with_reset,
-}
 
 # --- the request's name ----------------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class Dialect:
         }
         return post(target, "/chat/completions", body, stream=stream, key_header="authorization", headers=NOTHING)
 
-    def unsent(self, target: Target, request: ChatRequest) -> frozenset[str]:
+    def unsent_params(self, target: Target, request: ChatRequest) -> frozenset[str]:
         """The names of the request's parameters that are not sent to `target`."""
         return unsent(request, target, frozenset(request.params) - self.drop - STREAM)
 
@@ -156,6 +156,7 @@ DIALECT = Dialect(
 
 BASE_URL = "https://api.openai.com/v1"
 build_request = DIALECT.build_request
+unsent_params = DIALECT.unsent_params
 parse_response = DIALECT.parse_response
 parse_event = DIALECT.parse_event
 parse_error = DIALECT.parse_error

@@ -82,6 +82,8 @@ class ReasoningFilter:
 
     def close(self) -> tuple[str, str]:
         """What was held back, now that the text has ended."""
+        if not self._tail and self._held is None:
+            return "", ""
         return _sorted(self.pieces("", final=True))
 
     def pieces(self, text: str, *, final: bool) -> Pieces:

@@ -68,7 +68,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A content part of OpenAI's wire that has no common form (audio, file): passed on to OpenAI-form targets as it is."""
+    """A content part of OpenAI's wire that has no common form (audio, file); only OpenAI-form targets get it."""
 
     raw: Mapping[str, Any]
 
@@ -78,7 +78,7 @@ Part = Text | Image | Opaque
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function call made by a model; `arguments` is JSON text, `signature` a provider's opaque proof of its thinking."""
+    """A function call made by a model; `arguments` is JSON text, `signature` a provider's proof of its thinking."""
 
     id: str
     name: str
@@ -251,7 +251,7 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one stream event adds to the answer. Empty fields add nothing; `done` marks the provider's own end of stream."""
+    """What one stream event adds to the answer. Empty fields add nothing; `done` is the provider's end of stream."""
 
     text: str = ""
     reasoning: str = ""
@@ -290,6 +290,10 @@ class LimitSeen:
 
 
 LimitsSeen = tuple[LimitSeen, ...]
+
+
+NATIVE_ADAPTERS = frozenset({"anthropic", "cohere", "gemini"})
+"""The adapters that speak a wire of their own, not a dialect of OpenAI's: what only that has cannot be sent to them."""
 
 
 class Adapter(Protocol):

@@ -95,10 +95,11 @@ class Daemon:
             try:
                 yield
             finally:
+                self._say.info("stopping", url=self.url, inflight=self._admission.inflight)
                 self._admission.draining = True
-                self._say.info("stopping", url=self.url)
                 if self._admission.inflight:
                     await asyncio.sleep(_NOTICE_S)
+                await self._admission.drain(self._settings.drain_timeout_s)
 
     def nudge(self) -> None:
         """Reads the registry again at the next poll; safe in a signal handler."""
@@ -113,7 +114,6 @@ class Daemon:
         self._telemetry.watch(status.at_scrape)
         runner = GuardRunner(
             self._application(holder, stores, transport, weather, status),
-            shutdown_timeout_s=settings.drain_timeout_s,
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -212,7 +212,7 @@ class Daemon:
 
     def _store_changed(self, store: str, up: bool, why: str) -> None:
         tell = self._say.info if up else self._say.warning
-        tell("store", store=store, up=up, why=why)
+        tell("store", store=store, up=up, why=why or None)
 
 
 @asynccontextmanager

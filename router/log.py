@@ -57,9 +57,12 @@ MASK = SecretMask()
 
 
 def _tame(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Cuts long texts and escapes what could forge a second line or move a terminal's cursor."""
-    for key, value in event.items():
-        event[key] = _tamed(value)
+    """Leaves out what is None; cuts long texts, and escapes what could forge a second line or move a cursor."""
+    for key, value in list(event.items()):
+        if value is None:
+            del event[key]
+        else:
+            event[key] = _tamed(value)
     return event
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from adapters.types import NOTHING, ChatRequest, Image, Text
+from adapters.types import NATIVE_ADAPTERS, NOTHING, ChatRequest, Image, Opaque, Text
 from router.guards.weather import Block
 from router.registry.model import Registry, Seat, Strategy
 
@@ -136,6 +136,7 @@ def _stand_in(registry: Registry, seat: Seat, blocked: Block | None) -> Seat | N
 @dataclass(frozen=True, slots=True)
 class _Needs:
     capabilities: tuple[str, ...]
+    openai_wire: bool
     tokens: int
 
 
@@ -144,7 +145,9 @@ def _needs(request: ChatRequest) -> _Needs:
     has_image = any(isinstance(part, Image) for message in request.messages for part in message.content)
     needed = {"tools": bool(request.tools), "vision": has_image, "json": kind != "text"}
     text = sum(len(part.text) for message in request.messages for part in message.content if isinstance(part, Text))
-    return _Needs(tuple(name for name, needed_now in needed.items() if needed_now), text // _BYTES_PER_TOKEN)
+    opaque = any(isinstance(part, Opaque) for message in request.messages for part in message.content)
+    capabilities = tuple(name for name, needed_now in needed.items() if needed_now)
+    return _Needs(capabilities, opaque, text // _BYTES_PER_TOKEN)
 
 
 def _unsuitable(seat: Seat, needs: _Needs) -> str | None:
@@ -152,6 +155,8 @@ def _unsuitable(seat: Seat, needs: _Needs) -> str | None:
     for capability in needs.capabilities:
         if supports is not None and not _has(supports, capability):
             return f"does not support {capability}"
+    if needs.openai_wire and seat.target.adapter in NATIVE_ADAPTERS:
+        return "its wire has no place for audio or files"
     if seat.model.context is not None and needs.tokens > seat.model.context:
         return f"about {needs.tokens} tokens are more than its context of {seat.model.context}"
     return None

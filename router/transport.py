@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -76,7 +79,7 @@ class AiohttpTransport:
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(ErrorKind.CONNECTION, f"could not connect: {_reason(error)}") from None
-        except aiohttp.InvalidURL:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise NotSent(ErrorKind.CONNECTION, "could not connect: the provider's base URL is not a URL") from None
         except (aiohttp.ClientConnectionError, OSError) as error:
             raise ProviderError(ErrorKind.CONNECTION, f"connection lost before an answer: {_reason(error)}") from None
@@ -157,11 +160,14 @@ def _connect_timer() -> aiohttp.TraceConfig:
 
 
 def _reason(error: BaseException) -> str:
-    """A short cause without URL, header or body: those may carry what must not be logged."""
-    cause = error
-    if isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error
-    if isinstance(cause, TimeoutError):
-        return "timed out"
-    text = getattr(cause, "strerror", None)
-    return str(text) if text else type(cause).__name__
+    """A short cause without URL, address, header or body: those may carry what must not be logged."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    match cause:
+        case TimeoutError():
+            return "timed out"
+        case ssl.SSLError() | socket.gaierror() if cause.strerror:
+            return cause.strerror
+        case OSError() if cause.errno:
+            return os.strerror(cause.errno)  # the error's own text may have the address in it
+        case _:
+            return type(cause).__name__

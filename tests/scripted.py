@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import socket
+import struct
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aiohttp import web
 
-End = Literal["close", "cut", "stay"]
+End = Literal["close", "cut", "reset", "stay"]
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One response: its pieces of body, and what follows them: a clean end, a cut socket, or silence."""
+    """One response: its pieces of body, and what follows them: a clean end, a cut or reset socket, or silence.
+
+    `every_s` is the pause before each piece, `hold` what the first one waits for; `raw` stands for the whole response,
+    whether it is HTTP or not.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    pieces: Sequence[bytes] = ()
+    pieces: Iterable[bytes] = ()
     end: End = "close"
     answer_at_all: bool = True
+    every_s: float = 0.0
+    raw: bytes | None = None
+    hold: asyncio.Event | None = None
 
 
 def whole(text: str, *, model: str = "scripted-1", **fields: Any) -> Step:
@@ -72,7 +82,11 @@ HANG = Step(answer_at_all=False)
 
 
 class Scripted:
-    """A provider under a test's control. `seen` holds the requests' bodies; `gone` is set when a caller hung up."""
+    """A provider under a test's control.
+
+    `seen` holds the requests' bodies, `said_bytes` counts what was sent of all answers; `gone` is set when a caller
+    hung up.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -80,6 +94,7 @@ class Scripted:
         self.seen: list[dict[str, Any]] = []
         self.headers: list[Mapping[str, str]] = []
         self.connections: set[Any] = set()
+        self.said_bytes = 0
         self.asked = asyncio.Event()
         self.gone = asyncio.Event()
 
@@ -104,15 +119,28 @@ class Scripted:
     async def _play(self, step: Step, request: web.Request) -> web.StreamResponse:
         if not step.answer_at_all:
             await asyncio.Event().wait()
+        transport = request.transport
+        assert transport is not None
         response = web.StreamResponse(status=step.status, headers=step.headers)
-        await response.prepare(request)
+        if step.raw is None:
+            await response.prepare(request)
+        else:
+            transport.write(step.raw)
+        if step.hold is not None:
+            await step.hold.wait()
         for piece in step.pieces:
+            if step.every_s:
+                await asyncio.sleep(step.every_s)
             await response.write(piece)
+            self.said_bytes += len(piece)
         if step.end == "stay":
             await asyncio.Event().wait()
-        if step.end == "cut":
-            assert request.transport is not None
-            request.transport.abort()
+        if step.end == "reset":
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        if step.end in ("cut", "reset"):
+            transport.abort()
+        elif step.raw is not None:
+            transport.close()
         return response
 
 

@@ -14,6 +14,7 @@ from adapters.errors import ErrorKind, ProviderError
 from router.api import reply
 from router.api.body import read_json_body
 from router.api.errors import REQUEST_ID, ApiError, error_response, from_exclusions, from_failure
+from router.api.middleware import SHUTDOWN
 from router.api.options import resolve_options
 from router.api.request import ChatBody, parse_chat
 from router.api.stream import AnswerStream
@@ -28,6 +29,7 @@ from router.registry.model import Registry, Seat
 from router.strategies import BUILT, decide
 
 _GONE = Decision(error=ProviderError(ErrorKind.CANCELLED, "the caller left"))
+_STOPPED = Decision(error=ProviderError(ErrorKind.CANCELLED, "the daemon stopped"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,11 @@ class ChatApi:
             assert turn.stream is not None
             self._record(turn, _GONE, "client_gone", 499)
             return turn.stream.hang_up()
-        except asyncio.CancelledError:
-            self._record(turn, _GONE, "client_gone", 499)
-            raise
+        except asyncio.CancelledError as cancelled:
+            if cancelled.args != (SHUTDOWN,):
+                self._record(turn, _GONE, "client_gone", 499)
+                raise
+            decision, response = _STOPPED, await self._stop(turn)
         self._record(turn, decision, "ok" if decision.winner else "failed", response.status)
         return response
 
@@ -143,6 +147,12 @@ class ChatApi:
             return await stream.finish(decision.answer.finish_reason, usage, quorum)
         document = reply.completion(turn.request_id, int(turn.created_at), decision, plan, quorum)
         return web.Response(body=orjson.dumps(document), content_type="application/json", headers=headers)
+
+    async def _stop(self, turn: _Turn) -> web.StreamResponse:
+        error = ApiError(503, "draining", "this daemon is stopping before the answer was done", retry_after_s=1)
+        if turn.stream and turn.stream.begun:
+            return await turn.stream.fail(error, turn.request_id)
+        return error_response(error, turn.request_id)
 
     def _failure(self, turn: _Turn, error: ProviderError) -> ApiError:
         plan, wall = turn.plan, self._clock.wall()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -14,6 +16,10 @@ from router.telemetry import Telemetry
 from router.votes.record import new_id
 
 MAX_INFLIGHT = 4_000
+SHUTDOWN = "server shutdown"
+"""With this word a handler is cancelled when a stopping daemon cannot wait for it any longer."""
+
+_LAST_WORDS_S = 2.0  # for telling the callers of cancelled requests why
 _SAFE_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
 
@@ -57,8 +63,23 @@ class Admission:
     def __init__(self, telemetry: Telemetry, max_inflight: int = MAX_INFLIGHT) -> None:
         self._telemetry = telemetry
         self._max_inflight = max_inflight
-        self.inflight = 0
+        self._working: set[asyncio.Task[Any]] = set()
         self.draining = False
+
+    @property
+    def inflight(self) -> int:
+        """How many requests are being answered now."""
+        return len(self._working)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Lets the requests in flight end, and cancels those that have not by then."""
+        self.draining = True
+        if self._working:
+            await asyncio.wait(self._working, timeout=timeout_s)
+        if self._working:
+            for task in self._working:
+                task.cancel(SHUTDOWN)
+            await asyncio.wait(self._working, timeout=_LAST_WORDS_S)
 
     def middleware(self) -> Middleware:
         """The bound, for everything that is not a mere question about the daemon."""
@@ -68,11 +89,12 @@ class Admission:
             if request.method != "POST":
                 return await handler(request)
             self._refuse_if_full()
-            self._count(1)
-            try:
-                return await handler(request)
-            finally:
-                self._count(-1)
+            task = asyncio.current_task()
+            assert task is not None
+            self._working.add(task)
+            task.add_done_callback(self._done)
+            self._telemetry.inflight.set(len(self._working))
+            return await handler(request)
 
         return middleware
 
@@ -84,9 +106,9 @@ class Admission:
             self._telemetry.shed.inc()
             raise ApiError(503, "overloaded", f"{self.inflight} requests are in flight already", retry_after_s=2)
 
-    def _count(self, change: int) -> None:
-        self.inflight += change
-        self._telemetry.inflight.set(self.inflight)
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._working.discard(task)
+        self._telemetry.inflight.set(len(self._working))
 
 
 def _from_aiohttp(error: web.HTTPException, request: web.Request) -> ApiError:

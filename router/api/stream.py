@@ -51,7 +51,7 @@ class AnswerStream:
         return self._response is not None
 
     async def deliver(self, delta: Delta, seat: Seat, response_model: str | None) -> bool:
-        """Sends what the caller may see of a delta, and says if that is anything; raises `CallerGone` if nobody reads."""
+        """Sends what the caller may see of a delta, True if that is anything; raises `CallerGone` if nobody reads."""
         self._speaker = (seat, response_model or seat.model.id)
         wire: dict[str, Any] = {}
         if delta.text:

@@ -13,6 +13,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from adapters.errors import POLICY, ErrorKind, ProviderError
+from adapters.types import Secret
 from router.clock import Clock
 from router.registry.model import Limit, Registry, Seat
 
@@ -99,14 +100,16 @@ class Weather:
                 pass
 
     def reconcile(self, old: Registry, new: Registry) -> None:
-        """After a reload: stops end where provider or key changed, and nothing is kept of what has gone."""
+        """After a reload: stops end where a provider changed, waits where its key did; what has gone is forgotten."""
         changed = {id for id, provider in old.providers.items() if new.providers.get(id) != provider}
         for subject in list(self._stops):
-            if subject.split("/", 1)[0] in changed:
+            if _provider(subject) in changed:
                 del self._stops[subject]
                 self._on_change(StateChange(subject, "clear", "the registry changed"))
-        for seat_id in [id for id in self._waits if id not in new.seats]:
-            del self._waits[seat_id]
+        for seat_id in list(self._waits):
+            if seat_id not in new.seats or _key(old, seat_id) != _key(new, seat_id):
+                del self._waits[seat_id]
+                self._on_change(StateChange(seat_id, "clear", "the registry changed"))
 
     def _wait(self, seat: Seat, error: ProviderError) -> None:
         wait_s = self._wait_s(seat, error)
@@ -150,6 +153,15 @@ class Weather:
             return
         self._stops[subject] = Block(_STATE[error.kind], error.message)
         self._on_change(StateChange(subject, _STATE[error.kind], error.message, loud=POLICY[error.kind].loud))
+
+
+def _provider(subject: str) -> str:
+    return subject.split("/", 1)[0]
+
+
+def _key(registry: Registry, seat_id: str) -> Secret | None:
+    provider = registry.providers.get(_provider(seat_id))
+    return provider.api_key if provider else None
 
 
 def next_reset(limit: Limit, wall: float) -> float:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from adapters.types import NATIVE_ADAPTERS
 from router.registry.document import Document, LimitEntry, ModelEntry, ProviderEntry
 from router.registry.model import STRATEGIES
 from router.registry.problems import Finding, Path, did_you_mean, shown
-from router.registry.urls import NATIVE_ADAPTERS
 
 CAPABILITIES = (
     "tools",
@@ -107,9 +107,9 @@ def _adapters_exist(document: Document, adapters: Adapters) -> Iterator[Finding]
         if provider.adapter not in adapters:
             message = f"no adapter is called {shown(provider.adapter)}{did_you_mean(provider.adapter, adapters)}"
             yield Finding(("providers", name, "adapter"), message)
-        if provider.adapter in NATIVE_ADAPTERS and provider.quirks.model_fields_set:
-            message = f"adapter '{provider.adapter}' has no quirks: they are for OpenAI-compatible endpoints"
-            yield Finding(("providers", name, "quirks"), message, key=True)
+        if provider.adapter in NATIVE_ADAPTERS and provider.quirks.rename:
+            message = f"adapter '{provider.adapter}' renames nothing: its names are not OpenAI's"
+            yield Finding(("providers", name, "quirks", "rename"), message, key=True)
 
 
 def _successors(document: Document, adapters: Adapters) -> Iterator[Finding]:

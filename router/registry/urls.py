@@ -6,6 +6,8 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from adapters.types import NATIVE_ADAPTERS
+
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _ALLOWED = re.compile(r"[A-Za-z0-9\-._~:/\[\]!$&'()*+,;=%]+")
@@ -16,9 +18,6 @@ _HOME_SUFFIXES = (".local", ".lan", ".internal", ".localhost", ".svc")
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
 _METADATA_ADDRESSES = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "fd00:ec2::254")))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-# These adapters put their own path below a version: a proxy's address without one gets the version of the public API.
-NATIVE_ADAPTERS = frozenset({"anthropic", "gemini", "cohere"})
 
 
 def normalise(url: str, *, adapter: str, public_url: str) -> str:
@@ -32,6 +31,7 @@ def normalise(url: str, *, adapter: str, public_url: str) -> str:
     version = usual.rpartition("/")[2]
     if not path:
         path = usual
+    # Native adapters put their own path below a version: a proxy's address without one gets that of the public API.
     elif adapter in NATIVE_ADAPTERS and _VERSION.fullmatch(version) and not _VERSION.fullmatch(path.rpartition("/")[2]):
         path = f"{path}/{version}"
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"

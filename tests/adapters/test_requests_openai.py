@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters import ADAPTERS, ErrorKind, ProviderError
-from adapters.groq import DIALECT as GROQ
+from adapters import ADAPTERS, ErrorKind, ProviderError, groq
 from adapters.types import ChatRequest, Message, Opaque, Quirks, ResponseFormat, Text, Tool, ToolChoice
 from tests.adapters.asking import AS_JSON, CONVERSATION, HELLO, PIXEL, SCHEMA, asked, dropping, said, target
 
@@ -108,7 +107,7 @@ def test_groq_refuses_some_parameters_and_knows_no_developer() -> None:
     body = asked(GROQ_MODULE, CONVERSATION)
     assert "logit_bias" not in body
     assert [message["role"] for message in body["messages"][:2]] == ["system", "system"]
-    assert GROQ.unsent(target("groq", ""), CONVERSATION) == {"logit_bias"}
+    assert groq.unsent_params(target("groq", ""), CONVERSATION) == {"logit_bias"}
 
 
 def test_quirks_rename_drop_set_and_move() -> None:

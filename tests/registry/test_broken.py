@@ -103,10 +103,10 @@ BROKEN: dict[str, tuple[str, str, str]] = {
         "  §local:\n    adapter: compatible\n",
         "needs a base_url",
     ),
-    "quirks of a native adapter": (
+    "renaming at a native adapter": (
         "adapter: compatible",
-        "adapter: anthropic\n    §quirks: {drop: [seed]}",
-        "no quirks",
+        "adapter: anthropic\n    quirks: {§rename: {seed: s}}",
+        "renames nothing",
     ),
     "plain http": ("http://127.0.0.1:11434/v1", "§http://api.example.com/v1", "must use https"),
     "metadata service": ("http://127.0.0.1:11434/v1", "§http://169.254.169.254/latest", "metadata"),
