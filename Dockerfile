@@ -7,7 +7,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY adapters adapters
 COPY healthcheck healthcheck
 COPY router router
-RUN /opt/quorum/bin/pip install --no-cache-dir .
+RUN /opt/quorum/bin/pip install --no-cache-dir '.[embedded]'
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/quorum --create-home quorum
@@ -22,6 +22,6 @@ USER quorum
 EXPOSE 8080
 VOLUME /var/lib/quorum
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["python", "-m", "healthcheck"]
-# Stores come by DATABASE_URL and REDIS_URL. Callers need no key, so listening beyond loopback asks for
+# Without DATABASE_URL and REDIS_URL the stores are embedded, in the volume. Callers need no key, so listening beyond loopback asks for
 # QUORUM_INSECURE=1: set it where the port is published to trusted callers only.
 CMD ["quorum", "serve"]

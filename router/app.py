@@ -84,7 +84,7 @@ class Daemon:
                 say=lambda sentence: self._say.warning("vote_log", note=sentence),
             )
             self._votes.start()
-            stack.push_async_callback(self._votes.drain, _LOG_DRAIN_S)
+            stack.push_async_callback(self._close_votes)
             self._registry_in_force(holder.current)
             self._watcher = Watcher(holder, path)
             await stack.enter_async_context(_background(self._watcher.run(), "registry-watcher"))
@@ -204,7 +204,12 @@ class Daemon:
             self._registry_in_force(result.registry)
             self._say.info("registry_swapped", registry=result.registry.short_hash, changes=list(result.changes))
         for problem in result.problems if result.status == "failed" else ():
-            self._say.error("registry_refused", problem=str(problem), registry=result.registry.short_hash)
+            if problem.severity == "error":
+                self._say.error("registry_refused", problem=str(problem), registry=result.registry.short_hash)
+
+    async def _close_votes(self) -> None:
+        if not await self._votes.drain(_LOG_DRAIN_S):
+            self._say.error("vote_log", note=f"{self._votes.counts.pending} rows were not written before the end")
 
     def _weather_changed(self, change: StateChange) -> None:
         tell = self._say.warning if change.loud else self._say.info

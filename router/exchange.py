@@ -20,6 +20,9 @@ from router.transport import NotSent, Response, Transport
 Deliver = Callable[[Delta, Seat, str | None], Awaitable[bool]]
 
 
+_LAST_WORDS_S = 1.0
+
+
 class CallerGone(Exception):
     """The caller left or no longer reads: there is nobody to answer."""
 
@@ -46,6 +49,7 @@ class Exchange:
         self.response_model: str | None = None
         self.usage = NO_USAGE
         self.received_chars = 0
+        self._finished: StreamCollector | None = None  # the stream's, once its finish reason has come
 
     async def run(self, transport: Transport, request: ChatRequest) -> Answer:
         """The provider's answer; raises `ProviderError` for whatever else it does, `CallerGone` from `deliver`."""
@@ -66,6 +70,8 @@ class Exchange:
             self.sent = False
             raise
         except TimeoutError:
+            if self._finished is not None:  # whole, although its provider neither says so nor hangs up
+                return self._finished.answer()
             raise self._timer.error(self.status) from None
         finally:
             if response is not None:
@@ -100,11 +106,15 @@ class Exchange:
                 for event in events:
                     for delta in self._adapter.parse_event(event):
                         ended = ended or delta.done
+                        if delta.finish_reason is not None:
+                            self._finished = collector
                         self._note(delta)
                         await self._hand_on(collector.add(delta), deliver)
                 if ended:
                     break
-                if self.first_token_ms is None:
+                if self._finished is not None:
+                    self._timer.until_last_words()
+                elif self.first_token_ms is None:
                     self._timer.until_first_token()  # a comment or a role is not yet a sign of life
                 elif events:
                     self._timer.until_next_piece()
@@ -159,6 +169,10 @@ class Timer:
     def until_next_piece(self) -> None:
         """The answer is coming in; it may pause, but not for long."""
         self._move(asyncio.get_running_loop().time() + self._idle_s, ErrorKind.STALLED)
+
+    def until_last_words(self) -> None:
+        """The answer is finished; its usage may follow, and at once."""
+        self._move(asyncio.get_running_loop().time() + min(_LAST_WORDS_S, self._idle_s), ErrorKind.STALLED)
 
     def until_caller_has_read(self) -> None:
         """The provider has done its part: until the caller has taken it, only the end counts, and is not its fault."""

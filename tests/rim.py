@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -10,11 +11,19 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from router import log
 from tests.fixtures_daemon import registry_for
 from tests.scripted import Scripted
 
 Providers = Callable[[int], Awaitable[list[Scripted]]]
 Caller = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def log_text() -> io.StringIO:
+    """The daemon's log from now on."""
+    stream = io.StringIO()
+    log.configure("info", "json", stream)
+    return stream
 
 
 def seats(providers: list[Scripted], **timeouts: str) -> str:

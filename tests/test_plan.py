@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.types import NOTHING, ChatRequest, Image, Message, ResponseFormat, Tool
+from adapters.types import NOTHING, ChatRequest, Image, Message, Opaque, ResponseFormat, Tool
 from router.guards.weather import Block
 from router.plan import SINGLE_QUERY_SEATS, Options, Plan, make_plan
 from router.registry.model import Registry, Seat
@@ -66,6 +66,13 @@ def test_who_cannot_take_a_request_is_left_out_with_a_reason(request_: ChatReque
     assert left_out(made) == out
     assert all(exclusion.block is None for exclusion in made.excluded)
     assert "delta/unsaid" in ids(made.seats)  # the registry does not say what it supports: it is tried for anything
+
+
+def test_audio_and_files_go_only_where_openai_s_wire_is_spoken() -> None:
+    text = REGISTRY.replace("  gamma:\n    adapter: openai", "  gamma:\n    adapter: gemini")
+    audio = ChatRequest(messages=(Message("user", (Opaque({"type": "input_audio"}),)),))
+    made = plan(audio, home=registry(text))
+    assert left_out(made) == {"gamma/plain": "its wire has no place for audio or files"}
 
 
 def test_a_text_that_is_surely_too_long_is_not_sent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -100,6 +101,11 @@ FALTERS_LATE = {
     "falls silent": (stream("H", "e", "l", finish=None, end="stay"), "stalled", "deadline_exceeded"),
     "has only comments left": (
         said(chunk({"content": "Hel"}), *[COMMENT] * 50, every_s=0.02, end="stay"),
+        "stalled",
+        "deadline_exceeded",
+    ),
+    "drips an event that never ends": (
+        said(chunk({"content": "Hel"}), b"data: ", *[b"x"] * 50, every_s=0.02, end="stay"),
         "stalled",
         "deadline_exceeded",
     ),
@@ -280,6 +286,22 @@ async def test_a_slow_drip_is_alive_as_long_as_it_says_something(start_daemon: S
     assert (await last_vote(quorum, reply))["duration_ms"] > 700
 
 
+async def test_a_whole_answer_may_not_fall_silent_or_drip_for_ever_either(
+    start_daemon: Start, providers: Providers
+) -> None:
+    one, two = await providers(2)
+    json_begun = Step(headers={"Content-Type": "application/json"}, pieces=[b'{"id": "'], end="stay")
+    one.then(json_begun, dataclasses.replace(json_begun, pieces=itertools.repeat(b"x"), every_s=0.02))
+    two.then(whole("Hello"))
+    quorum = await start_daemon(seats([one, two], idle="200ms", total="500ms"))
+
+    for kind in ("stalled", "timeout"):
+        reply = await quorum.chat(model="ranked-fallback")
+        assert reply.json["quorum"]["provider"] == "p2"
+        vote = (await quorum.recorded(reply))["votes"][0]
+        assert (vote["error_type"], vote["http_status"]) == (kind, 200)
+
+
 async def test_comments_keep_the_wait_alive_and_then_an_error_is_an_event(
     start_daemon: Start, providers: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -326,3 +348,17 @@ async def test_the_deadline_of_the_request_also_ends_a_stream(start_daemon: Star
 
     assert reply.text.startswith("la la ")
     assert (reply.chunks[-1]["error"]["code"], reply.done) == ("deadline_exceeded", False)
+
+
+async def test_a_finished_stream_that_stays_open_is_an_answer(
+    start_daemon: Start, providers: Providers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.exchange._LAST_WORDS_S", 0.05)
+    (one,) = await providers(1)
+    one.then(stream("whole", tail=(USAGE,), end="stay"))
+    quorum = await start_daemon(seats([one]))
+
+    reply = await quorum.chat(stream=True)
+
+    assert (reply.text, reply.done) == ("whole", True)
+    assert (await quorum.recorded(reply))["votes"][0]["outcome"] == "ok"

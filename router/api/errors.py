@@ -18,9 +18,7 @@ REQUEST_ID = web.RequestKey("request_id", str)
 
 MAX_RETRY_AFTER_S = 120  # the OpenAI SDKs do not retry at all when asked to wait longer
 
-_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
-_TYPES |= {413: "invalid_request_error", 415: "invalid_request_error", 422: "invalid_request_error"}
-_TYPES |= {429: "rate_limit_error", 499: "cancelled"}
+_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
 class ApiError(Exception):
@@ -51,7 +49,7 @@ class ApiError(Exception):
         return {
             "error": {
                 "message": self.message,
-                "type": _TYPES.get(self.status, "server_error"),
+                "type": _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error"),
                 "param": self.param,
                 "code": self.code,
                 "request_id": request_id,

@@ -76,6 +76,11 @@ class _Handler(RequestHandler):
         self.force_close_after_response()
         return error_response(ApiError(status, "bad_http", f"not an HTTP request this server accepts{said}"), "")
 
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """Logs what nobody foresaw; a body that is not what its headers say has been answered and is no news."""
+        if not isinstance(kwargs.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kwargs)
+
     def force_close_after_response(self) -> None:
         """No further request is taken from this connection."""
         self.keep_alive(False)

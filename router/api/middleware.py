@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion10, web
 from aiohttp.typedefs import Handler, Middleware
 
 from router.api.errors import REQUEST_ID, ApiError, error_response
@@ -39,7 +39,8 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     """The one place where an exception becomes a response. What nobody foresaw is a 500 with an id to look for."""
     request_id = request[REQUEST_ID]
     try:
-        host = request.headers.get("Host", "")
+        # Old probes of load balancers speak HTTP/1.0, which knows no Host.
+        host = request.headers.get("Host", "unnamed" if request.version == HttpVersion10 else "")
         if not _SAFE_HOST.fullmatch(host):
             raise ApiError(400, "bad_http", "the Host header is not a host name")
         return await handler(request)

@@ -60,11 +60,11 @@ def parse_chat(body: bytes) -> ChatBody:
 
 def _unknown_fields(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Fields we do not know are ignored and reported, unless they look like a slip of the pen: then better say so."""
-    unknown = sorted(document.keys() - KNOWN_FIELDS)
+    unknown = document.keys() - KNOWN_FIELDS
     if len(unknown) > MAX_UNKNOWN_FIELDS:
-        raise invalid(f"the body has {len(unknown)} unknown fields, such as {quoted(unknown[0])}")
-    for name in unknown:
+        raise invalid(f"the body has {len(unknown)} unknown fields, such as {quoted(min(unknown))}")
+    for name in sorted(unknown):
         near = near_miss(name, KNOWN_FIELDS, cutoff=0.85)
         if near:
             raise invalid(f"unknown field {quoted(name)}, did you mean '{near}'?", name)
-    return tuple(name[:60] for name in unknown)
+    return tuple(name[:60] for name in sorted(unknown))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -12,7 +13,7 @@ from router.api.errors import ApiError
 from router.api.models import json_response
 from router.api.values import did_you_mean, invalid
 from router.clock import Clock
-from router.stores.errors import StoreDown
+from router.stores.errors import StoreDown, StoreRefused
 from router.stores.postgres import Postgres
 from router.votes import queries
 from router.votes.record import utc
@@ -38,10 +39,8 @@ class VotesApi:
         """One request's decision with all its votes; 404 if the log has no such request."""
         request_id = request.match_info["request_id"].removeprefix("chatcmpl-")
         await self._log.flush(_FLUSH_S)
-        try:
+        with _store_errors_told():
             found = await queries.get_request(self._postgres, request_id)
-        except StoreDown as error:
-            raise _away(error) from None
         if found is None:
             raise ApiError(404, "not_found", f"the vote log has no request {request_id[:60]!r}")
         return json_response(found)
@@ -57,7 +56,7 @@ class VotesApi:
             near = did_you_mean(outcome, _OUTCOMES)
             raise invalid(f"outcome must be one of {', '.join(_OUTCOMES)}{near}", "outcome")
         await self._log.flush(_FLUSH_S)
-        try:
+        with _store_errors_told():
             rows = await queries.recent_votes(
                 self._postgres,
                 since=self._since(asked),
@@ -66,8 +65,6 @@ class VotesApi:
                 request_id=asked.get("request_id"),
                 limit=_limit(asked),
             )
-        except StoreDown as error:
-            raise _away(error) from None
         return json_response({"object": "list", "data": rows})
 
     def _since(self, asked: Mapping[str, str]) -> dt.datetime:
@@ -85,5 +82,12 @@ def _limit(asked: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _away(error: StoreDown) -> ApiError:
-    return ApiError(503, "vote_log_away", f"the vote log cannot be read now: {error}", retry_after_s=5)
+@contextmanager
+def _store_errors_told() -> Iterator[None]:
+    try:
+        yield
+    except StoreDown as error:
+        reason = f"the vote log cannot be read now: {error}"
+        raise ApiError(503, "vote_log_away", reason, retry_after_s=5) from None
+    except StoreRefused:
+        raise invalid("the vote log cannot be asked for that: a value holds characters that no row has") from None

@@ -6,14 +6,19 @@ from typing import Any
 
 import orjson
 import pytest
+from yarl import URL
 
 from adapters.errors import POLICY, ErrorKind, ProviderError
 from router.api.errors import MAX_RETRY_AFTER_S, ApiError, error_response, from_exclusions, from_failure
 from router.guards.weather import Block, State
 from router.plan import Exclusion
 from router.vote import Vote
+from tests.fixtures_daemon import Start, registry_for
 from tests.routing import registry
+from tests.scripted import scripted
 
+CHAT = "/v1/chat/completions"
+GOOD = orjson.dumps({"messages": [{"role": "user", "content": "x"}]})
 SEATS = registry().tiers["cheap"].seats
 
 
@@ -158,3 +163,36 @@ def test_a_long_list_of_reasons_is_cut() -> None:
     error = from_exclusions((Exclusion(SEATS[0], "why"),) * 20, "tier cheap", 0.0)
     assert error.message.count("why") == 6
     assert error.message.endswith("; and 14 more)")
+
+
+# --- through the door ------------------------------------------------------------------------------------------------
+
+
+async def test_hostile_questions_are_the_caller_s_fault_and_never_ours(start_daemon: Start) -> None:
+    async with scripted() as provider:
+        quorum = await start_daemon(registry_for([provider]))
+        questions = [
+            ("GET", "/v1/models/%ff%fe", {}, b""),
+            ("GET", "/v1/models/%00", {}, b""),
+            ("GET", "/v1/votes?provider=%00", {}, b""),
+            ("GET", "/v1/votes?%ff=1", {}, b""),
+            ("GET", "/v1/votes?limit=" + "9" * 5_000, {}, b""),
+            ("GET", "/v1/requests/%00", {}, b""),
+            ("GET", "/%ff%0a", {}, b""),
+            ("DELETE", "/livez", {}, b""),
+            ("POST", CHAT, {"X-Quorum-Timeout-Ms": "9" * 5_000}, GOOD),
+            ("POST", CHAT, {"X-Quorum-Strategy": "\udcff"}, GOOD),
+            ("POST", CHAT, {"Content-Type": "text/plain"}, GOOD),
+            ("POST", CHAT, {}, b"[" * 1_000_000),
+            ("POST", CHAT, {}, b'{"model": "\\u0000\\ud83d"}'),
+        ]
+        for method, path, headers, body in questions:
+            sent = {"Content-Type": "application/json", **headers}
+            url = URL(quorum.url + path, encoded=True)
+            async with quorum.session.request(method, url, headers=sent, data=body) as response:
+                told = (await response.json())["error"]
+            assert 400 <= response.status < 500, (path, headers)
+            assert told["message"]
+            assert told["type"] in ("invalid_request_error", "not_found_error")
+            assert told["request_id"] == response.headers["X-Request-Id"]
+        assert provider.seen == []

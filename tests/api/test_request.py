@@ -15,7 +15,9 @@ from router.api.errors import ApiError
 from router.api.messages import MAX_MESSAGES
 from router.api.request import MAX_UNKNOWN_FIELDS, ChatBody, parse_chat
 from router.api.tools import MAX_TOOLS
+from tests.fixtures_daemon import Start, registry_for
 from tests.routing import body, parsed
+from tests.scripted import scripted, whole
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 DEEP: Any = []
@@ -196,6 +198,16 @@ def test_a_key_that_stands_twice_counts_as_its_last() -> None:
 def test_fields_nobody_knows_are_ignored_and_named() -> None:
     assert parsed(web_search_options={}, zebra=1).dropped == ("web_search_options", "zebra")
     assert parsed(**{"x" * 5_000: 1}).dropped == ("x" * 60,)
+
+
+async def test_the_caller_is_told_what_was_ignored(start_daemon: Start) -> None:
+    async with scripted() as provider:
+        provider.then(whole("x"))
+        quorum = await start_daemon(registry_for([provider]))
+        told = (await quorum.chat(web_search_options={}, zebra=1)).json["quorum"]
+        assert told["dropped"] == ["web_search_options", "zebra"]
+        assert not {"web_search_options", "zebra"} & provider.seen[0].keys()
+        assert "dropped" not in (await quorum.chat()).json["quorum"]
 
 
 def test_a_flood_of_unknown_fields_is_refused_at_once() -> None:
