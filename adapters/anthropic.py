@@ -101,7 +101,7 @@ def build_request(target: Target, request: ChatRequest, *, stream: bool) -> Http
     return post(target, "/messages", body, stream=stream, key_header="x-api-key", headers=version)
 
 
-def unsent_params(target: Target, request: ChatRequest) -> frozenset[str]:
+def dropped_params(target: Target, request: ChatRequest) -> frozenset[str]:
     """The names of the request's parameters that are not sent to `target`."""
     return unsent(request, target, {*PARAMS, "parallel_tool_calls"})
 

@@ -72,7 +72,7 @@ def build_request(target: Target, request: ChatRequest, *, stream: bool) -> Http
     return post(target, "/chat", body, stream=stream, key_header="authorization", headers={})
 
 
-def unsent_params(target: Target, request: ChatRequest) -> frozenset[str]:
+def dropped_params(target: Target, request: ChatRequest) -> frozenset[str]:
     """The names of the request's parameters that are not sent to `target`."""
     return unsent(request, target, PARAMS)
 

@@ -7,11 +7,11 @@ bad response. An answer must also end: with a finish reason, or with the provide
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
 from adapters.errors import ErrorKind, ProviderError
+from adapters.reading import hashed
 from adapters.reasoning import ReasoningFilter, split_reasoning
 from adapters.types import Answer, Delta, FinishReason, ToolCall, ToolCallDelta, Usage
 
@@ -220,4 +220,4 @@ def _whole(call: _Call, response_id: str) -> ToolCall:
 
 def _made_id(response_id: str, number: int) -> str:
     """An id for a call that its provider gave none: the same for the same answer, different between answers."""
-    return "call_" + hashlib.blake2s(f"{response_id}/{number}".encode(), digest_size=12).hexdigest()
+    return "call_" + hashed(f"{response_id}/{number}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from adapters.openai import Dialect
+from adapters.dialect import Dialect
 
 DIALECT = Dialect()
 
 BASE_URL = ""  # the registry names one
 build_request = DIALECT.build_request
-unsent_params = DIALECT.unsent_params
+dropped_params = DIALECT.dropped_params
 parse_response = DIALECT.parse_response
 parse_event = DIALECT.parse_event
 parse_error = DIALECT.parse_error

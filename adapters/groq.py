@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from adapters.dialect import PLATFORM, Dialect
 from adapters.error_rules import Rule, codes
 from adapters.errors import ErrorKind
-from adapters.openai import Dialect
 
 DIALECT = Dialect(
     rename={"max_tokens": "max_completion_tokens"},
-    drop=frozenset({"logprobs", "top_logprobs", "logit_bias"}),
+    drop=PLATFORM | {"logprobs", "top_logprobs", "logit_bias"},
     rules=(
         # 413 means that this one request is larger than a whole minute's tokens: no waiting will help it
         Rule(ErrorKind.CONTEXT_LENGTH, status=frozenset({413})),
@@ -20,7 +20,7 @@ DIALECT = Dialect(
 
 BASE_URL = "https://api.groq.com/openai/v1"
 build_request = DIALECT.build_request
-unsent_params = DIALECT.unsent_params
+dropped_params = DIALECT.dropped_params
 parse_response = DIALECT.parse_response
 parse_event = DIALECT.parse_event
 parse_error = DIALECT.parse_error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.errors import ErrorKind, ProviderError
-from adapters.reading import count, items, json_text, obj, string, total, usage
+from adapters.reading import count, hashed, items, json_text, obj, string, total, usage
 from adapters.types import (
     FinishReason,
     Image,
@@ -42,9 +42,17 @@ def _part(part: Part) -> Mapping[str, Any]:
             return part.raw
 
 
-def call_form(call: ToolCall) -> dict[str, Any]:
-    """A tool call of the conversation so far."""
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+MAX_ID = 40
+
+
+def short_id(call_id: str) -> str:
+    """A tool call's id as it is, unless it is longer than OpenAI takes: then another, always the same for the same."""
+    return call_id if len(call_id) <= MAX_ID else "call_" + hashed(call_id)
+
+
+def call_form(call: ToolCall, call_id: str) -> dict[str, Any]:
+    """A tool call of the conversation so far, under the id it has on this wire."""
+    return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def tool_form(tool: Tool) -> dict[str, Any]:
@@ -80,6 +88,7 @@ def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
 _FINISH: Mapping[str, FinishReason] = {
     "length": "length",
     "max_tokens": "length",
+    "max_output_tokens": "length",
     "model_length": "length",
     "tool_calls": "tool_calls",
     "tool_use": "tool_calls",
@@ -96,11 +105,18 @@ def first_choice(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((choice for choice in choices if not choice.get("index")), {})
 
 
+_BROKEN: Mapping[str, ErrorKind] = {
+    "error": ErrorKind.BAD_RESPONSE,
+    "insufficient_system_resource": ErrorKind.OVERLOADED,
+}
+
+
 def finish_reason(value: Any) -> FinishReason | None:
-    """Our word for the reason; `stop` for one we do not know, because it did finish."""
-    if value == "error":
-        raise ProviderError(ErrorKind.BAD_RESPONSE, "the provider ended the answer with the finish reason 'error'")
-    return _FINISH.get(value, "stop") if string(value) else None
+    """Our word for the reason; `stop` for one we do not know, because it did finish. Raises where it broke off."""
+    reason = string(value).lower()
+    if reason in _BROKEN:
+        raise ProviderError(_BROKEN[reason], f"the provider ended the answer with the finish reason {reason!r}")
+    return _FINISH.get(reason, "stop") if reason else None
 
 
 def spoken(value: Any) -> tuple[str, str]:
@@ -122,20 +138,34 @@ def _chunk(chunk: Any) -> tuple[str, str]:
     return string(obj(chunk).get("text")), thought
 
 
+def calls_of(message: Mapping[str, Any]) -> Sequence[Any]:
+    """The tool calls in a message or delta; the single `function_call` of the oldest models counts as one."""
+    single = obj(message.get("function_call"))
+    return items(message.get("tool_calls")) or ([{"index": 0, "function": single}] if single else ())
+
+
 def piece(call: Mapping[str, Any]) -> ToolCallDelta:
-    """A whole tool call or a piece of one; arguments may be text or the object itself."""
+    """A whole tool call or a piece of one; arguments may be text or the object itself.
+
+    The proof of thinking stands where Gemini's OpenAI surface puts it.
+    """
     function = obj(call.get("function"))
     index = call.get("index")
+    google = obj(obj(call.get("extra_content")).get("google"))
     return ToolCallDelta(
         index=index if isinstance(index, int) else None,
         id=string(call.get("id")),
         name=string(function.get("name")),
         arguments=json_text(function.get("arguments")),
+        signature=string(google.get("thought_signature")) or None,
     )
 
 
 def usage_of(document: Mapping[str, Any], choice: Mapping[str, Any], *, reasoning_inside: bool) -> Usage | None:
-    """The usage, wherever it stands; `reasoning_inside` tells whether output tokens already count the reasoning."""
+    """The usage, wherever it stands.
+
+    Where the total does not show it, `reasoning_inside` tells whether output tokens already count the reasoning.
+    """
     places = (document.get("usage"), obj(document.get("x_groq")).get("usage"), choice.get("usage"))
     used = next(filter(None, map(obj, places)), None)
     if used is None:
@@ -144,9 +174,16 @@ def usage_of(document: Mapping[str, Any], choice: Mapping[str, Any], *, reasonin
     hidden = _known(details.get("reasoning_tokens"), used.get("reasoning_tokens"))
     cached = _known(*map(prompt.get, _CACHED), *map(used.get, _CACHED))
     output = _known(used.get("completion_tokens"), used.get("output_tokens"))
-    if not reasoning_inside and output is not None:
+    sent = _known(used.get("prompt_tokens"), used.get("input_tokens"))
+    if hidden and output is not None and not _counted(sent, output, hidden, used, reasoning_inside):
         output = total(output, hidden)
-    return usage(_known(used.get("prompt_tokens"), used.get("input_tokens")), cached, output, hidden)
+    return usage(sent, cached, output, hidden)
+
+
+def _counted(sent: int | None, output: int, hidden: int, used: Mapping[str, Any], usually: bool) -> bool:
+    """Whether `output` counts the `hidden` tokens already, as the total says, or as the provider usually does."""
+    whole = count(used.get("total_tokens"))
+    return {total(sent, output): True, total(sent, output, hidden): False}.get(whole, usually)
 
 
 _CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens")

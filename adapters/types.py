@@ -297,15 +297,18 @@ NATIVE_ADAPTERS = frozenset({"anthropic", "cohere", "gemini"})
 
 
 class Adapter(Protocol):
-    """What every adapter module offers: five pure functions and the provider's public base URL.
+    """What every adapter module offers: six pure functions and the provider's public base URL.
 
-    `parse_response` and `parse_event` raise `ProviderError` for anything that is not an answer, and nothing else,
+    `dropped_params` names those of `request.params` that `build_request` does not send to `target`, because this wire
+    has no word for them, refuses them, or the registry drops them. `parse_response` and `parse_event` raise `ProviderError` for anything that is not an answer, and nothing else,
     whatever the bytes. Header names are lower case. `parse_event` keeps no state: see `adapters.collect`.
     """
 
     BASE_URL: str
 
     def build_request(self, target: Target, request: ChatRequest, *, stream: bool) -> HttpRequest: ...
+
+    def dropped_params(self, target: Target, request: ChatRequest) -> frozenset[str]: ...
 
     def parse_response(self, status: int, headers: Mapping[str, str], body: bytes) -> Answer: ...
 

@@ -83,7 +83,8 @@ def limited(params: Mapping[str, Any], target: Target) -> Mapping[str, Any]:
 
 def unsent(request: ChatRequest, target: Target, known: Iterable[str]) -> frozenset[str]:
     """The names of the request's parameters that this wire has no word for, or that the target drops."""
-    return frozenset(request.params) - (frozenset(known) - target.quirks.drop)
+    given = frozenset(name for name, value in request.params.items() if value is not None)
+    return given - (frozenset(known) - target.quirks.drop)
 
 
 def same(value: Any) -> Any:
@@ -94,6 +95,11 @@ def same(value: Any) -> Any:
 def clamped(low: float, high: float) -> Convert:
     """A conversion that moves a number into `low`..`high`."""
     return lambda value: min(max(value, low), high)
+
+
+def worded(words: Mapping[Any, Any]) -> Convert:
+    """A conversion that replaces the values `words` names and leaves all others as they are."""
+    return lambda value: words.get(value, value)
 
 
 def at_most(length: int) -> Convert:

@@ -92,7 +92,8 @@ class _Plain(logging.Handler):
         fields: dict[str, Any] = {"logger": record.name}
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
-        structlog.get_logger().log(record.levelno, record.getMessage(), **fields)
+        level = min(record.levelno // 10 * 10, logging.CRITICAL)  # libraries may have levels of their own
+        structlog.get_logger().log(level, record.getMessage(), **fields)
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:

@@ -15,6 +15,8 @@ from router.stores.opening import Stores
 from router.telemetry import gauge
 from router.votes.writer import VoteLog
 
+_TROUBLE = ("bad-key", "billing", "model-gone", "failing")  # what a person should look at; limits come and go
+
 
 class Status:
     """The daemon's state, read from its parts at each question."""
@@ -37,7 +39,8 @@ class Status:
         stores, registry, counts = self._stores.state(), self._registry.current, self._votes.counts
         problems = [str(problem) for problem in self._registry.last_error]
         states = Counter(self._weather.states().values())
-        good = all(store["up"] for store in stores.values()) and not problems and not counts.lost and states["clear"]
+        well = states["clear"] and not any(states[state] for state in _TROUBLE)
+        good = all(store["up"] for store in stores.values()) and not problems and not counts.lost and well
         return {
             "status": "draining" if self._admission.draining else "ok" if good else "degraded",
             "stores": stores,

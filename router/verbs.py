@@ -50,9 +50,9 @@ def serve(_: argparse.Namespace, settings: Settings) -> int:
 
 def demo(_: argparse.Namespace, settings: Settings) -> int:
     """simulator and daemon together, ready to try without any key"""
+    from router.demo import DEMO_KEY
+    from router.demo import demo as run
     from router.registry.problems import RegistryError
-    from router.serving import DEMO_KEY
-    from router.serving import demo as run
 
     def announce(url: str, simulator: str) -> None:
         body = '{"model": "cheap", "messages": [{"role": "user", "content": "What is 17+25?"}]}'
@@ -74,7 +74,7 @@ def demo(_: argparse.Namespace, settings: Settings) -> int:
 
 def simulate(arguments: argparse.Namespace, _: Settings) -> int:
     """the simulated providers alone, for rehearsing an outage"""
-    from router.serving import simulate as run
+    from router.demo import simulate as run
     from router.simulator import WeatherError
 
     def announce(url: str) -> None:

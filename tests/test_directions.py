@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import aiohttp.client
+import aiohttp.connector
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +26,8 @@ HOMES = {
     "prometheus_client": ("router/telemetry.py", "router/status.py"),
 }
 # Of aiohttp everybody may have the server; the client opens sockets, and that is the transport's alone.
-AIOHTTP_SERVER = ("aiohttp.web", "aiohttp.web_protocol", "aiohttp.web_request", "aiohttp.typedefs")
+AIOHTTP_CLIENT = {"aiohttp", *(f"aiohttp.{name}" for name in (*aiohttp.client.__all__, *aiohttp.connector.__all__))}
+AIOHTTP_CLIENT_MODULES = ("aiohttp.client", "aiohttp.connector")
 ENVIRONMENT_READERS = {"router/settings.py", "healthcheck/__main__.py"}
 
 
@@ -83,7 +86,7 @@ def test_only_the_transport_is_an_http_client() -> None:
     clients = {
         str(file.relative_to(ROOT))
         for file in files("router")
-        if any(not name.startswith(AIOHTTP_SERVER) for name in _of("aiohttp", imports(file)))
+        if any(name in AIOHTTP_CLIENT or name.startswith(AIOHTTP_CLIENT_MODULES) for name in imports(file))
     }
     assert clients == {"router/transport.py"}
 

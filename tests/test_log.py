@@ -155,7 +155,9 @@ def test_the_standard_library_s_records_come_without_stacks(lines: Lines) -> Non
     except ConnectionResetError:
         logging.getLogger("aiohttp.server").exception("Error handling %s", "request")
     logging.getLogger("asyncio").info("below the level")
-    (line,) = lines()
+    logging.getLogger("odd").log(35, "a level of its own")
+    line, odd = lines()
+    assert (odd["event"], odd["level"]) == ("a level of its own", "warning")
     assert line["event"] == "Error handling request"
     assert line["logger"] == "aiohttp.server"
     assert line["error"] == r"ConnectionResetError: gone\nforged"

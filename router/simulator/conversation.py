@@ -136,6 +136,11 @@ def thinks(model: str) -> bool:
     return any(fnmatch(name, one) for one in REASONING_MODELS) and not any(fnmatch(name, one) for one in NOT_REASONING)
 
 
+def thought_aloud(reply: Reply) -> Reply:
+    """The reply with its thoughts inside the text, as models leave them whose provider does not take them out."""
+    return replace(reply, text=f"<think>\n{reply.reasoning}\n</think>\n\n{reply.text}", reasoning="")
+
+
 def respond(ask: Ask, *, provider: str, seed: int) -> Reply:
     """The model's whole reply to a request."""
     blank = Reply(model=ask.model, input_tokens=_input_tokens(ask))

@@ -17,7 +17,8 @@ from router.simulator.seen import Seen
 from router.simulator.weather import Fault, Spell, WeatherScript
 from router.simulator.wire import Incoming, Invalid, Problem, Refusal, Stamp, is_good_key
 
-ABOUT_ONE_REQUEST = (Fault.MODEL_GONE, Fault.CONTEXT_LENGTH, Fault.CONTENT_FILTER)  # no reason to refuse a listing
+# No reason to refuse a listing of models.
+ABOUT_ONE_REQUEST = (Fault.MODEL_GONE, Fault.NO_ACCESS, Fault.CONTEXT_LENGTH, Fault.CONTENT_FILTER, Fault.PENDING)
 REFUSED_BY_LIMIT = {"minute": Fault.RATE_LIMITED, "day": Fault.QUOTA_DAY}
 
 
@@ -97,4 +98,5 @@ class Exchange:
             return Answer(200, wire.stream_type(ask), frames, None, headers, wire.stream_error(ask, trouble))
         refusal = wire.refuse(trouble)
         alarm = orjson.dumps(refusal.body) if refusal else b""
-        return Answer.whole(200, orjson.dumps(wire.whole(ask, reply, self.stamp)), headers, alarm)
+        body = wire.whole(ask, reply, self.stamp)
+        return Answer.whole(200, body if isinstance(body, bytes) else orjson.dumps(body), headers, alarm)

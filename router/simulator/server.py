@@ -31,6 +31,7 @@ from router.simulator.weather import (
 from router.simulator.wire import Incoming, Invalid, Refusal, Stamp
 
 MAX_BODY = 8 * 1024 * 1024
+JSON = "application/json"
 STOP_S = 0.2  # how long open answers may go on once the server stops
 WEATHER_HEADER = "X-Sky-Weather"
 STATE: web.AppKey[State] = web.AppKey("state", State)
@@ -222,8 +223,8 @@ async def _list_models(exchange: Exchange) -> web.StreamResponse:
 def _refusal(refusal: Refusal | None) -> web.Response:
     if refusal is None:
         raise AssertionError("every wire has words for these refusals")
-    body = orjson.dumps(refusal.body)
-    return web.Response(status=refusal.status, body=body, headers=refusal.headers, content_type="application/json")
+    body = b"" if refusal.body is None else orjson.dumps(refusal.body)
+    return web.Response(status=refusal.status, body=body, headers={"Content-Type": JSON, **refusal.headers})
 
 
 # --- for people and tests
@@ -254,4 +255,4 @@ async def _change_weather(request: web.Request) -> web.Response:
 
 
 def _json(document: object, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(document), content_type="application/json")
+    return web.Response(status=status, body=orjson.dumps(document), content_type=JSON)

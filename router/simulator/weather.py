@@ -15,7 +15,7 @@ from typing import Any, Literal
 import orjson
 
 from router.simulator.answers import draw
-from router.simulator.conversation import Reply
+from router.simulator.conversation import Reply, thought_aloud
 from router.simulator.limits import Quota
 
 EVERYONE = "*"
@@ -38,6 +38,9 @@ class Fault(StrEnum):
     SERVER_ERROR = "server_error"
     OVERLOADED = "overloaded"
     OUTAGE = "outage"
+    TIMEOUT = "timeout"
+    PENDING = "pending"
+    NO_ACCESS = "no_access"
 
 
 class Flow(Enum):
@@ -231,7 +234,7 @@ def chance(seed: int, provider: str, ordinal: int) -> float:
 
 def _leaked(reply: Reply, spell: Spell) -> Reply:
     thought = reply.reasoning or "The user wants an answer. I will give a short one."
-    return replace(reply, text=f"<think>\n{thought}\n</think>\n\n{reply.text}", reasoning="", reasoning_tokens=0)
+    return replace(thought_aloud(replace(reply, reasoning=thought)), reasoning_tokens=0)
 
 
 def _rerouted(reply: Reply, spell: Spell) -> Reply:
@@ -247,7 +250,9 @@ WEATHERS: Mapping[str, Weather] = MappingProxyType(
     {
         "clear": Weather("answers"),
         "outage": Weather("503 for everything", fault=Fault.OUTAGE),
-        "server-error": Weather("500", fault=Fault.SERVER_ERROR),
+        "server-error": Weather("500 or 502", fault=Fault.SERVER_ERROR),
+        "timeout": Weather("504 or 408: it gave up on itself", fault=Fault.TIMEOUT),
+        "pending": Weather("202 and nothing yet, where the provider knows that (nvidia)", fault=Fault.PENDING),
         "overloaded": Weather("too busy: 529, 503 or 429, as the provider says it", fault=Fault.OVERLOADED),
         "reset": Weather("resets the connection", flow=Flow.RESET),
         "hang": Weather("takes the request and never answers", flow=Flow.HANG),
@@ -262,6 +267,7 @@ WEATHERS: Mapping[str, Weather] = MappingProxyType(
         "billing": Weather("wants a card, credits or a plan", fault=Fault.BILLING),
         "bad-key": Weather("refuses the key, in the provider's disguise", fault=Fault.BAD_KEY),
         "model-gone": Weather("the model is retired", fault=Fault.MODEL_GONE),
+        "no-access": Weather("the model is there, but not for this account", fault=Fault.NO_ACCESS),
         "garbage": Weather("200 with a page of HTML", flow=Flow.GARBAGE),
         "half-json": Weather("200 with half of the JSON", flow=Flow.HALF_JSON),
         "empty": Weather("200 with nothing inside", alter=partial(_ended, finish="nothing")),

@@ -30,12 +30,15 @@ IMAGE_HEADS = {
 class Invalid(Exception):
     """A request that the provider would refuse, in the provider's own words."""
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None, status: int = 400) -> None:
+    def __init__(
+        self, message: str, *, param: str | None = None, code: str | None = None, status: int = 400, given: Any = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.code = code
         self.status = status
+        self.given = given
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An HTTP answer that is not a success; `body` is JSON to be."""
+    """An HTTP answer that is not a success; `body` is JSON to be, None an empty body."""
 
     status: int
     body: Any
@@ -139,7 +142,7 @@ class Wire(Protocol):
         """The request, checked as strictly as the provider checks it. Raises Invalid."""
 
     def whole(self, ask: Ask, reply: Reply, stamp: Stamp) -> Any:
-        """The body of an answer in one piece, as JSON to be."""
+        """The body of an answer in one piece, as JSON to be, or as the bytes to send."""
 
     def frames(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[bytes]:
         """The body of a streamed answer, event by event."""

@@ -6,11 +6,12 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.errors import ErrorKind
 from tests.fixtures_daemon import Running, Start, registry_for
-from tests.scripted import Scripted, error, stream, whole
+from tests.scripted import Scripted, Step, error, stream, whole
 
 Providers = Callable[[int], Awaitable[list[Scripted]]]
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -89,14 +90,36 @@ async def test_a_store_that_is_away_makes_it_degraded_but_not_unready(
     assert scraped["quorum_dependency_up", (("name", "postgres"),)] == 1
 
 
+@pytest.mark.parametrize(
+    ("failure", "state", "status"),
+    [
+        (error(401, "bad key", code="invalid_api_key"), "bad-key", "degraded"),
+        (error(402, "no credits left"), "billing", "degraded"),
+        (error(404, "gone", code="model_not_found"), "model-gone", "degraded"),
+        (error(503, "down", retry_after="60"), "failing", "degraded"),
+        (error(429, "slow down", retry_after="60"), "limited", "ok"),
+    ],
+)
+async def test_a_provider_that_a_person_should_look_at_makes_it_degraded(
+    start_daemon: Start, providers: Providers, failure: Step, state: str, status: str
+) -> None:
+    one, two = await providers(2)
+    one.then(failure)
+    quorum = await start_daemon(registry_for([one, two]))
+    await quorum.chat(model="p1/m1")
+    told = (await quorum.get("/healthz")).json
+    assert (told["status"], told["models"]) == (status, {state: 1, "clear": 1})
+    assert (await quorum.get("/readyz")).status == 200
+    assert (await samples(quorum))["quorum_provider_state", (("provider", "p1"), ("state", state))] == 1
+
+
 async def test_nobody_left_to_ask_is_degraded(start_daemon: Start, providers: Providers) -> None:
     (one,) = await providers(1)
-    one.then(error(401, "bad key", code="invalid_api_key"))
+    one.then(error(429, "slow down", retry_after="60"))
     quorum = await start_daemon(registry_for([one]))
     await quorum.chat()
     told = (await quorum.get("/healthz")).json
-    assert (told["status"], told["models"]) == ("degraded", {"bad-key": 1})
-    assert (await samples(quorum))["quorum_provider_state", (("provider", "p1"), ("state", "bad-key"))] == 1
+    assert (told["status"], told["models"]) == ("degraded", {"limited": 1})
 
 
 async def test_counters_move_with_the_traffic_by_exactly_what_happened(

@@ -55,6 +55,8 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
         Fault.SERVER_ERROR: Row(500, "Internal server error", "api_error"),
         Fault.OVERLOADED: Row(529, "Overloaded", "overloaded_error"),
         Fault.OUTAGE: Row(503, "Service unavailable", "api_error"),
+        Fault.TIMEOUT: Row(504, "The request timed out while it was processed", "timeout_error"),
+        Fault.NO_ACCESS: Row(403, "Your account does not have access to model {model}.", "permission_error"),
     }
 )
 

@@ -60,6 +60,8 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
         Fault.SERVER_ERROR: Row(500, "internal server error, this has been reported to our developers."),
         Fault.OVERLOADED: Row(503, "the service is overloaded, please try again later"),
         Fault.OUTAGE: Row(503, "service unavailable"),
+        Fault.TIMEOUT: Row(504, "the request timed out"),
+        Fault.NO_ACCESS: Row(403, "your API key does not have access to model '{model}'"),
     }
 )
 

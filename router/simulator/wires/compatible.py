@@ -1,110 +1,126 @@
-"""OpenAI's format in the dialects of others: what may differ, as data."""
+"""What the seven providers that speak OpenAI's format with an accent have in common; each accent is a file of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from math import ceil
+from types import MappingProxyType
 from typing import Any
 
 from router.simulator.conversation import Ask, Reply, pieces
 from router.simulator.weather import Fault
 from router.simulator.wire import Problem, Row, Stamp, sse
-from router.simulator.wires.openai import FAULTS, FINISH, OpenAIWire
-from router.simulator.wires.openai_request import Manners
+from router.simulator.wires.openai import FINISH, OpenAIWire
 
-Envelope = Callable[[Row, Problem, str], Any]
-LimitHeaders = Callable[[Stamp], dict[str, str]]
-
-
-def nested(row: Row, problem: Problem, message: str) -> Any:
-    """`{"error": {message, type, param, code}}`, OpenAI's own."""
-    return {"error": error_fields(row, problem, message)}
-
-
-def error_fields(row: Row, problem: Problem, message: str) -> dict[str, Any]:
-    """The four fields of an error in OpenAI's format."""
-    code, param = (problem.invalid.code, problem.invalid.param) if problem.invalid else (row.code, row.param)
-    return {"message": message, "type": row.kind, "param": param, "code": code}
-
-
-def no_headers(stamp: Stamp) -> dict[str, str]:
-    """Providers that say nothing of their limits."""
-    return {}
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """What sets one provider apart.
-
-    `reasoning` names its field for thoughts; with `outside` they are not in its count of output tokens.
-    """
-
-    owner: str
-    faults: Mapping[Fault, Row]
-    envelope: Envelope = nested
-    limits: LimitHeaders = no_headers
-    reasoning: str = "reasoning_content"
-    outside: bool = False
-    max_temperature: float = 2.0
-    retry_after: bool = True
+Fields = dict[str, Any]
+NO_ROWS: Mapping[Fault, Row] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class CompatibleWire(OpenAIWire):
-    """OpenAI's format in one provider's dialect: lenient with what it does not know."""
+    """OpenAI's format without OpenAI's own extras: tool calls stream whole, usage stands beside the finish.
 
-    dialect: Dialect = Dialect("compatible", FAULTS)
+    `also` holds second wordings: a provider that says one thing in two ways says it every other time in the second.
+    `thoughts` names the field of the reasoning.
+    """
 
-    def error(self, row: Row, problem: Problem) -> Any:
-        return self.dialect.envelope(row, problem, row.message.format_map(problem.words()))
+    also: Mapping[Fault, Row] = field(default_factory=lambda: NO_ROWS)
+    thoughts: str = "reasoning_content"
+
+    # --- refusals
+
+    def row(self, problem: Problem) -> Row | None:
+        second = self.also.get(problem.fault) if problem.stamp.ordinal % 2 else None
+        return second or self.faults.get(problem.fault)
 
     def retry_headers(self, problem: Problem) -> dict[str, str]:
-        told = self.dialect.retry_after and problem.fault is Fault.RATE_LIMITED and problem.retry_after_s is not None
-        return {"retry-after": str(ceil(problem.retry_after_s or 0))} if told else {}
+        return told_to_wait(problem, Fault.RATE_LIMITED)
 
     def headers(self, stamp: Stamp) -> dict[str, str]:
-        return {"x-request-id": stamp.uuid("request")} | self.dialect.limits(stamp)
+        return {"x-request-id": stamp.uuid("request")}
 
-    def head(self, kind: str, reply: Reply, stamp: Stamp) -> dict[str, Any]:
+    # --- an answer in one piece
+
+    def whole(self, ask: Ask, reply: Reply, stamp: Stamp) -> Any:
+        choice = {
+            "index": 0,
+            "message": self.message(ask, reply, stamp),
+            "finish_reason": FINISH.get(reply.finish, reply.finish),
+        }
+        return self.head("chat.completion", reply, stamp) | {
+            "choices": [] if reply.finish == "nothing" else [choice],
+            "usage": self.usage(reply, stamp),
+        }
+
+    def head(self, kind: str, reply: Reply, stamp: Stamp) -> Fields:
         return {"id": self.answer_id(stamp), "object": kind, "created": int(stamp.wall), "model": reply.model}
 
-    def message(self, ask: Ask, reply: Reply, stamp: Stamp) -> dict[str, Any]:
+    def message(self, ask: Ask, reply: Reply, stamp: Stamp) -> Fields:
         calls = [self.call(call, at, stamp) for at, call in enumerate(reply.calls)]
-        said = {"role": "assistant", "content": None if calls else reply.text}
-        thought = {self.dialect.reasoning: reply.reasoning} if reply.reasoning else {}
+        said: Fields = {"role": "assistant", "content": None if calls else reply.text}
+        thought = {self.thoughts: reply.reasoning} if reply.reasoning else {}
         return said | thought | ({"tool_calls": calls} if calls else {})
 
-    def usage(self, reply: Reply, stamp: Stamp) -> dict[str, Any]:
-        thought = 0 if self.dialect.outside else reply.reasoning_tokens
+    def usage(self, reply: Reply, stamp: Stamp) -> Fields:
+        output = reply.output_tokens + reply.reasoning_tokens
         return {
             "prompt_tokens": reply.input_tokens,
-            "completion_tokens": reply.output_tokens + thought,
-            "total_tokens": reply.input_tokens + reply.output_tokens + reply.reasoning_tokens,
-            "completion_tokens_details": {"reasoning_tokens": reply.reasoning_tokens},
+            "completion_tokens": output,
+            "total_tokens": reply.input_tokens + output,
         }
+
+    # --- an answer in pieces
 
     def frames(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[bytes]:
         head = self.head("chat.completion.chunk", reply, stamp)
-        for delta, finish in self.deltas(ask, reply, stamp):
-            chunk = head | {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
-            yield sse(chunk | ({"usage": self.usage(reply, stamp)} if finish else {}))
-        yield sse("[DONE]")
+        for at, (delta, finish) in enumerate(self.deltas(ask, reply, stamp)):
+            chunk = head | {"choices": [self.choice(delta, finish)]}
+            yield sse(chunk | self.beside(at, finish, reply, stamp))
+        yield from self.ending(ask, reply, stamp)
 
-    def deltas(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[tuple[dict[str, Any], str | None]]:
+    def deltas(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[tuple[Fields, str | None]]:
         if reply.finish == "nothing":
             return
-        yield {"role": "assistant", "content": ""}, None
-        for piece in pieces(reply.reasoning):
-            yield {self.dialect.reasoning: piece}, None
-        for at, call in enumerate(reply.calls):
-            yield {"tool_calls": [{"index": at, **self.call(call, at, stamp)}]}, None
-        for piece in pieces(reply.text):
-            yield {"content": piece}, None
+        for delta in (*self.opening(), *self.said(reply, stamp)):
+            yield delta, None
         yield {}, FINISH.get(reply.finish, reply.finish)
 
+    def opening(self) -> tuple[Fields, ...]:
+        """The deltas before the first word."""
+        return ({"role": "assistant", "content": ""},)
 
-def compatible(dialect: Dialect) -> CompatibleWire:
-    """The wire of a dialect."""
-    manners = Manners(max_temperature=dialect.max_temperature)
-    return CompatibleWire(dialect.faults, manners, dialect.owner, dialect)
+    def said(self, reply: Reply, stamp: Stamp) -> Iterator[Fields]:
+        """Thoughts, then whole tool calls or words, delta by delta."""
+        for piece in pieces(reply.reasoning):
+            yield {self.thoughts: piece}
+        for at, call in enumerate(reply.calls):
+            yield {"tool_calls": [{"index": at, **self.call(call, at, stamp)}]}
+        for piece in pieces(reply.text):
+            yield {"content": piece}
+
+    def choice(self, delta: Fields, finish: str | None) -> Fields:
+        """One choice of a chunk; until the finish there is no key of that name."""
+        return {"index": 0, "delta": delta} | ({"finish_reason": finish} if finish else {})
+
+    def beside(self, at: int, finish: str | None, reply: Reply, stamp: Stamp) -> Fields:
+        """What stands beside the choices of the n-th chunk."""
+        return {"usage": self.usage(reply, stamp)} if finish else {}
+
+    def ending(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[bytes]:
+        """What follows the finish."""
+        yield sse("[DONE]")
+
+
+def told_to_wait(problem: Problem, *faults: Fault) -> dict[str, str]:
+    """`retry-after` in seconds for these faults, unless the weather keeps silent about it."""
+    told = problem.fault in faults and problem.retry_after_s is not None
+    return {"retry-after": str(ceil(problem.retry_after_s or 0))} if told else {}
+
+
+def minute_headers(stamp: Stamp, prefix: str, suffix: str) -> dict[str, str]:
+    """Limit and remainder of the minute's requests, under names of the provider's making."""
+    standing = stamp.standing
+    limit = standing.quota.per_minute
+    left = standing.left_minute if limit else 9_999
+    return {f"{prefix}limit-{suffix}": str(limit or 10_000), f"{prefix}remaining-{suffix}": str(left)}

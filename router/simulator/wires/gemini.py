@@ -60,6 +60,8 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
         ),
         Fault.OVERLOADED: Row(503, "The model is overloaded. Please try again later.", "UNAVAILABLE"),
         Fault.OUTAGE: Row(503, "The service is currently unavailable.", "UNAVAILABLE"),
+        Fault.TIMEOUT: Row(504, "The request timed out. Please try again.", "DEADLINE_EXCEEDED"),
+        Fault.NO_ACCESS: Row(403, "The caller does not have permission to use models/{model}.", "PERMISSION_DENIED"),
     }
 )
 

@@ -9,12 +9,12 @@ from math import ceil
 from types import MappingProxyType
 from typing import Any
 
-from router.simulator.conversation import Ask, Call, Reply, pieces
+from router.simulator.conversation import Ask, Call, Reply, pieces, thought_aloud
 from router.simulator.limits import DAY_S
 from router.simulator.weather import Fault
 from router.simulator.wire import Incoming, Invalid, Problem, Row, Stamp, go_duration, sse
 from router.simulator.wires.openai import FINISH, PARAMS, OpenAIWire
-from router.simulator.wires.openai_request import PHRASES, Manners
+from router.simulator.wires.openai_checks import PHRASES, Manners, Phrase
 from router.simulator.words import names
 
 RAW_MODELS = ("*qwen3*", "*deepseek-r1*")  # their thoughts stand in the text unless the caller asks otherwise
@@ -58,20 +58,27 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
         Fault.SERVER_ERROR: Row(500, "Internal Server Error", "internal_server_error"),
         Fault.OVERLOADED: Row(498, "Flex tier capacity exceeded", "capacity_exceeded", "capacity_exceeded"),
         Fault.OUTAGE: Row(503, "Service Unavailable", "internal_server_error"),
+        Fault.TIMEOUT: Row(504, "Gateway Timeout", "internal_server_error"),
+        Fault.NO_ACCESS: Row(
+            403,
+            "The model `{model}` is blocked at the organization level. Please have the org admin enable this model.",
+            "permissions_error",
+            "model_permission_blocked_org",
+        ),
     }
 )
 MANNERS = Manners(
     phrases=MappingProxyType(
         {
             **PHRASES,
-            "json": ("could not parse request body as JSON", None),
-            "model": ("'model' : property 'model' is missing", None),
-            "missing": ("'{param}' : property '{param}' is missing", None),
-            "empty": ("'{param}' : minimum number of items is 1", None),
-            "role": ("'{param}' : discriminator property 'role' has invalid value", None),
-            "high": ("'{param}' : number must be at most {bound}", None),
-            "low": ("'{param}' : number must be at least {bound}", None),
-            "unknown": ("property '{value}' is unsupported", None),
+            "json": Phrase("could not parse request body as JSON"),
+            "model": Phrase("'model' : property 'model' is missing"),
+            "missing": Phrase("'{param}' : property '{param}' is missing"),
+            "empty": Phrase("'{param}' : minimum number of items is 1"),
+            "role": Phrase("'{param}' : discriminator property 'role' has invalid value"),
+            "high": Phrase("'{param}' : number must be at most {bound}"),
+            "low": Phrase("'{param}' : number must be at least {bound}"),
+            "unknown": Phrase("property '{param}' is unsupported"),
         }
     ),
     params=PARAMS | names("reasoning_format include_reasoning search_settings documents citation_options"),
@@ -193,5 +200,5 @@ def _shown(ask: Ask, reply: Reply) -> Reply:
     plain = not ask.functions and ask.form == "text"
     raw = "reasoning_raw" in ask.asked or (raw_by_name and plain and "reasoning_default" in ask.asked)
     if raw and reply.reasoning:
-        return replace(reply, text=f"<think>\n{reply.reasoning}\n</think>\n\n{reply.text}", reasoning="")
+        return thought_aloud(reply)
     return replace(reply, reasoning="") if "reasoning_hidden" in ask.asked else reply

@@ -11,7 +11,8 @@ from typing import Any
 from router.simulator.conversation import Ask, Call, Reply, pieces
 from router.simulator.weather import Fault
 from router.simulator.wire import HEX, Incoming, Problem, Refusal, Row, Stamp, bearer, go_duration, sse
-from router.simulator.wires.openai_request import Manners, read
+from router.simulator.wires.openai_checks import Manners
+from router.simulator.wires.openai_request import read
 from router.simulator.words import names
 
 FINISH = {"stop_sequence": "stop"}
@@ -24,6 +25,7 @@ PARAMS = names(
     "stream_options temperature "
     "tool_choice tools top_logprobs top_p user verbosity web_search_options moderation"
 )
+INVALID = "invalid_request_error"
 RATE = "Rate limit reached for {model} in organization org-simulated on requests per "
 FAULTS: Mapping[Fault, Row] = MappingProxyType(
     {
@@ -31,17 +33,17 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
             401,
             "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer "
             "auth (i.e. Authorization: Bearer YOUR_KEY).",
-            "invalid_request_error",
+            INVALID,
         ),
         Fault.BAD_KEY: Row(
             401,
             "Incorrect API key provided: ***. You can find your API key at "
             "https://platform.openai.com/account/api-keys.",
-            "invalid_request_error",
+            INVALID,
             "invalid_api_key",
         ),
-        Fault.INVALID: Row(400, "{message}", "invalid_request_error"),
-        Fault.TOO_LARGE: Row(413, "The request is too large.", "invalid_request_error", "request_too_large"),
+        Fault.INVALID: Row(400, "{message}", INVALID),
+        Fault.TOO_LARGE: Row(413, "The request is too large.", INVALID, "request_too_large"),
         Fault.RATE_LIMITED: Row(
             429,
             RATE + "min (RPM): Limit {limit}, Used {limit}, Requested 1. Please try again in {wait}. "
@@ -65,14 +67,14 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
         Fault.MODEL_GONE: Row(
             404,
             "The model `{model}` has been deprecated, learn more here: https://platform.openai.com/docs/deprecations",
-            "invalid_request_error",
+            INVALID,
             "model_not_found",
         ),
         Fault.CONTEXT_LENGTH: Row(
             400,
             "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 300000 tokens. "
             "Please reduce the length of the messages.",
-            "invalid_request_error",
+            INVALID,
             "context_length_exceeded",
             "messages",
         ),
@@ -86,6 +88,10 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
             "server_is_overloaded",
         ),
         Fault.OUTAGE: Row(503, "Service temporarily unavailable.", "service_unavailable_error"),
+        Fault.TIMEOUT: Row(504, "Gateway timeout.", "server_error"),
+        Fault.NO_ACCESS: Row(
+            403, "Project `proj_simulated` does not have access to model `{model}`", INVALID, "model_not_found"
+        ),
     }
 )
 MANNERS = Manners(
@@ -117,12 +123,16 @@ class OpenAIWire:
         return "text/event-stream; charset=utf-8"
 
     def refuse(self, problem: Problem) -> Refusal | None:
-        row = self.faults.get(problem.fault)
+        row = self.row(problem)
         if row is None:
             return None
         invalid = problem.invalid
         status = invalid.status if invalid else row.status
         return Refusal(status, self.error(row, problem), self.headers(problem.stamp) | self.retry_headers(problem))
+
+    def row(self, problem: Problem) -> Row | None:
+        """The line of the table of errors."""
+        return self.faults.get(problem.fault)
 
     def error(self, row: Row, problem: Problem) -> Any:
         """The body of a refusal."""

@@ -55,7 +55,7 @@ PHRASES: Mapping[str, Phrase] = MappingProxyType(
             "Invalid '{param}': decimal below minimum value. Expected a value >= {bound}, but got {value} instead.",
             "decimal_below_min_value",
         ),
-        "unknown": Phrase("Unrecognized request argument supplied: {value}", None),
+        "unknown": Phrase("Unrecognized request argument supplied: {param}", None),
         "name": Phrase(
             "Invalid '{param}': string does not match pattern. Expected a string that matches the pattern "
             "'^[a-zA-Z0-9_-]+$'.",
@@ -100,20 +100,47 @@ PHRASES: Mapping[str, Phrase] = MappingProxyType(
 )
 
 
+BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "temperature": (0, 2),
+        "top_p": (0, 1),
+        "presence_penalty": (-2, 2),
+        "frequency_penalty": (-2, 2),
+        "max_tokens": (1, 10_000_000),
+        "max_completion_tokens": (1, 10_000_000),
+    }
+)
+
+
+Check = Callable[[Body, "Manners"], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How strict one provider of this format is. `params` None: it ignores what it does not know."""
+    """How strict one provider of this format is.
 
-    phrases: Mapping[str, tuple[str, str | None]] = field(default_factory=lambda: PHRASES)
+    `params` None: it ignores what it does not know. `spelled` writes the place of a fault, given as
+    `messages[0].role`, the way the provider's sentences do.
+    """
+
+    phrases: Mapping[str, Phrase] = field(default_factory=lambda: PHRASES)
     params: frozenset[str] | None = None
-    max_temperature: float = 2.0
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=lambda: BOUNDS)
+    checks: tuple[Check, ...] = field(default_factory=lambda: CHECKS)
     plain_models: tuple[str, ...] = ("*",)  # models that take max_tokens and any temperature
     json_word: bool = False
+    spelled: Callable[[str], str] = str
 
     def complain(self, phrase: str, param: str | None = None, **words: Any) -> Invalid:
         """The complaint of this name in the provider's words."""
-        message, code = self.phrases[phrase]
-        return Invalid(message.format(param=param, **words), param=param, code=code)
+        message, code, status = self.phrases[phrase]
+        said = message.format(param=self.spelled(param or ""), **words)
+        return Invalid(said, param=param, code=code, status=status, given=words.get("value"))
+
+
+def steps(param: str) -> list[str | int]:
+    """The way to a field: `messages[0].role` is `messages`, 0, `role`."""
+    return [int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", param)]
 
 
 def _check_model(body: Body, manners: Manners) -> None:
@@ -163,18 +190,18 @@ def _check_tool_turns(body: Body, manners: Manners) -> None:
 
 
 def _check_params(body: Body, manners: Manners) -> None:
-    for name in body:
+    for name, value in body.items():
         if manners.params is not None and name not in manners.params:
-            raise manners.complain("unknown", value=name)
+            raise manners.complain("unknown", name, value=value)
+
+
+def _check_stream_options(body: Body, manners: Manners) -> None:
     if body.get("stream_options") is not None and not body.get("stream"):
         raise manners.complain("stream_options", "stream_options")
 
 
 def _check_numbers(body: Body, manners: Manners) -> None:
-    bounds = {"temperature": (0, manners.max_temperature), "top_p": (0, 1)}
-    bounds |= dict.fromkeys(("presence_penalty", "frequency_penalty"), (-2, 2))
-    bounds |= dict.fromkeys(("max_tokens", "max_completion_tokens"), (1, 10_000_000))
-    for name, (low, high) in bounds.items():
+    for name, (low, high) in manners.bounds.items():
         value = body.get(name)
         if value is None:
             continue
@@ -221,17 +248,26 @@ def _check_format(body: Body, manners: Manners) -> None:
         raise manners.complain("missing", "response_format.json_schema")
     if not isinstance(described.get("name"), str):
         raise manners.complain("missing", "response_format.json_schema.name")
-    if described.get("strict") and described["schema"].get("additionalProperties") is not False:
-        raise manners.complain("strict_schema", "response_format", value=described["name"])
 
 
-CHECKS: tuple[Callable[[Body, Manners], None], ...] = (
+def check_strict_schema(body: Body, manners: Manners) -> None:
+    """A schema that is meant strictly closes its objects."""
+    form = body.get("response_format")
+    described = form.get("json_schema") if isinstance(form, dict) else None
+    if not isinstance(described, dict):
+        return
+    if described.get("strict") and (described.get("schema") or {}).get("additionalProperties") is not False:
+        raise manners.complain("strict_schema", "response_format", value=described.get("name"))
+
+
+# What every provider of this format checks; a mapping of its own checks may follow.
+COMMON: tuple[Check, ...] = (
     _check_model,
     _check_messages,
     _check_tool_turns,
     _check_params,
     _check_numbers,
-    _check_reasoning_model,
     _check_tools,
     _check_format,
 )
+CHECKS = (*COMMON, _check_stream_options, _check_reasoning_model, check_strict_schema)

@@ -24,7 +24,7 @@ def read(raw: bytes, manners: Manners) -> Ask:
         raise manners.complain("json") from error
     if not isinstance(body, dict):
         raise manners.complain("json")
-    for check in CHECKS:
+    for check in manners.checks:
         check(body, manners)
     return _ask(body, manners)
 
