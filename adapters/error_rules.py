@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from adapters.errors import ErrorKind, Scope
+from adapters.types import NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +19,13 @@ class Facts:
     message: str
     words: str
     wait: str = ""
+    headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A failure is of `kind` if it has one of `codes`, its words match `text`, and its status is one of `status`.
+    """A failure is of `kind` if it has one of `codes`, its words match `text`, its status is one of `status`, and one of
+    the response's `headers` has the value given here.
 
     A condition left empty holds always. `trust_wait` is False where the provider's own hint when to come back is wrong.
     """
@@ -32,6 +35,7 @@ class Rule:
     codes: frozenset[str] = frozenset()
     text: re.Pattern[str] | None = None
     status: frozenset[int] = frozenset()
+    headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     trust_wait: bool = True
 
     def matches(self, facts: Facts) -> bool:
@@ -40,6 +44,7 @@ class Rule:
             (not self.codes or not self.codes.isdisjoint(facts.codes))
             and (not self.status or facts.status in self.status)
             and (self.text is None or self.text.search(facts.words) is not None)
+            and (not self.headers or any(facts.headers.get(name) == value for name, value in self.headers.items()))
         )
 
 
@@ -63,13 +68,22 @@ COMMON_RULES: Rules = (
     ),  # a firewall's page
     Rule(
         ErrorKind.BILLING,
-        codes=codes("insufficient_quota", "credit_balance_exhausted", "payment_required", "billing_error"),
+        codes=codes(
+            "insufficient_quota",
+            "credit_balance_exhausted",
+            "payment_required",
+            "billing_error",
+            "billing_not_active",
+            "billing_hard_limit_reached",
+            "not_enough_balance",
+        ),
     ),
     Rule(
         ErrorKind.BILLING,
         text=words(
-            r"credit balance is too low|used all available credits|spending limit|insufficient (?:balance|credits)"
-            r"|requires more credits|prepaid credits|payment required|requires the .{0,40}paid plan|payment method"
+            r"credit balance is too low|used all available credits|spending limit|payment required|payment method"
+            r"|(?:insufficient|not enough) (?:account )?(?:balance|credits)|requires more credits|prepaid credits"
+            r"|requires the .{0,40}paid plan|does(?: no|n')t have any credits|account .{0,80}\bis suspended"
         ),
     ),
     Rule(
@@ -90,17 +104,26 @@ COMMON_RULES: Rules = (
         text=words(
             r"maximum context|context length|context window|prompt (?:is )?too long|maximum prompt length"
             r"|input token count .{0,40}exceeds|input tokens exceed|reduce the length of the (?:messages|prompt)"
+            r"|request too large for"
         ),
     ),
     Rule(
         ErrorKind.MODEL_GONE,
-        codes=codes("model_not_found", "model_decommissioned", "deploymentnotfound", "invalid_model", "unknown_model"),
+        codes=codes(
+            "model_not_found",
+            "model_not_available",
+            "model_not_supported",
+            "model_decommissioned",
+            "deploymentnotfound",
+            "invalid_model",
+            "unknown_model",
+        ),
     ),
     Rule(
         ErrorKind.MODEL_GONE,
         text=words(
             r"model .{0,120}(?:does not exist|not found|decommissioned|has been deprecated|end of life)"
-            r"|no such model|invalid model\b|no endpoints found"
+            r"|no such model|invalid model\b|not a valid model|no endpoints found"
         ),
         status=frozenset({400, 403, 404, 410, 422}),
     ),
@@ -110,7 +133,10 @@ COMMON_RULES: Rules = (
     ),
     Rule(
         ErrorKind.CONTENT_FILTER,
-        text=words(r"violates (?:our )?usage (?:guidelines|policies)|content management policy|flagged by moderation"),
+        text=words(
+            r"violates (?:our )?usage (?:guidelines|policies)|content management policy|flagged by moderation"
+            r"|input was flagged"
+        ),
     ),
     Rule(
         ErrorKind.OVERLOADED,

@@ -59,6 +59,26 @@ def wait_in_text_s(headers: Mapping[str, str], text: str) -> float | None:
     return _wait_s(amount.lower(), None)
 
 
+def spent_wait_s(headers: Mapping[str, str], limits: LimitsSeen, scope: str | None) -> float | None:
+    """Seconds until the last of `limits` that has nothing left is full again, of those that `scope` may be about."""
+    windows = _WINDOWS.get(scope or "", ())
+    spent = [limit for limit in limits if limit.remaining == 0 and limit.per in windows]
+    return max((wait for limit in spent if (wait := _until_s(limit, _now(headers))) is not None), default=None)
+
+
+_WINDOWS: Mapping[str, tuple[Per, ...]] = {
+    "minute": ("second", "minute", "hour", ""),
+    "day": ("day", ""),
+    "month": ("month", ""),
+}
+
+
+def _until_s(limit: LimitSeen, now: float | None) -> float | None:
+    if limit.resets_at is None or now is None:
+        return None if limit.resets_in_s is None else min(limit.resets_in_s, MAX_WAIT_S)
+    return min(max(limit.resets_at - now, 0.0), MAX_WAIT_S)
+
+
 def _wait_s(value: str, now: float | None) -> float | None:
     in_s, at = _reset(value.strip())
     if in_s is None and at is not None and now is not None:

@@ -141,7 +141,8 @@ class Exchange:
 class Timer:
     """The one running limit of an exchange; it ends at `deadline` (monotonic) at the latest.
 
-    `silence_s` bounds the wait for the first byte when others could still answer in this seat's place.
+    `silence_s` bounds the wait for the first byte when others could still answer in this seat's place. Moving the limit
+    is for every piece of a stream, so it only notes the new moment: the alarm looks at it when it goes off.
     """
 
     def __init__(
@@ -152,7 +153,11 @@ class Timer:
         # A whole answer shows nothing before it is done, so only a streamed one can be late with its first token.
         waits = [wait for wait in (silence_s, timeouts.first_token_s if stream else None) if wait is not None]
         self._first_at = began + min(waits) if waits else self._end
+        self._loop = asyncio.get_running_loop()
         self._timeout = asyncio.timeout(None)
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = float("inf")
+        self._at = self._end
         self._kind = ErrorKind.TIMEOUT
 
     @asynccontextmanager
@@ -160,7 +165,11 @@ class Timer:
         """Limits what is inside it, beginning with the wait for the first byte; raises `TimeoutError`."""
         async with self._timeout:
             self.until_first_token()
-            yield
+            try:
+                yield
+            finally:
+                if self._alarm is not None:
+                    self._alarm.cancel()
 
     def until_first_token(self) -> None:
         """Nothing of the answer has come yet."""
@@ -168,16 +177,15 @@ class Timer:
 
     def until_next_piece(self) -> None:
         """The answer is coming in; it may pause, but not for long."""
-        self._move(asyncio.get_running_loop().time() + self._idle_s, ErrorKind.STALLED)
+        self._move(self._loop.time() + self._idle_s, ErrorKind.STALLED)
 
     def until_last_words(self) -> None:
         """The answer is finished; its usage may follow, and at once."""
-        self._move(asyncio.get_running_loop().time() + min(_LAST_WORDS_S, self._idle_s), ErrorKind.STALLED)
+        self._move(self._loop.time() + min(_LAST_WORDS_S, self._idle_s), ErrorKind.STALLED)
 
     def until_caller_has_read(self) -> None:
         """The provider has done its part: until the caller has taken it, only the end counts, and is not its fault."""
-        self._kind = ErrorKind.CANCELLED
-        self._timeout.reschedule(self._end)
+        self._at, self._kind = self._end, ErrorKind.CANCELLED
 
     def error(self, status: int | None) -> ProviderError | CallerGone:
         """What it means that the limit was reached now."""
@@ -186,8 +194,21 @@ class Timer:
         return ProviderError(self._kind, _TIMEOUT_WORDS[self._kind], status=status)
 
     def _move(self, at: float, kind: ErrorKind) -> None:
-        self._kind = kind if at < self._end else ErrorKind.TIMEOUT
-        self._timeout.reschedule(min(at, self._end))
+        self._at, self._kind = (at, kind) if at < self._end else (self._end, ErrorKind.TIMEOUT)
+        if self._at < self._alarm_at:
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = self._at
+        self._alarm = self._loop.call_at(self._at, self._look)
+
+    def _look(self) -> None:
+        if self._loop.time() < self._at:
+            self._set_alarm()
+        else:
+            self._timeout.reschedule(self._at)  # which has come, so the exchange is cancelled at once
 
 
 _TIMEOUT_WORDS = {

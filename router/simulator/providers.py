@@ -8,12 +8,17 @@ from types import MappingProxyType
 
 from router.simulator.wire import Wire
 from router.simulator.wires.anthropic import AnthropicWire
+from router.simulator.wires.cerebras import CerebrasWire
+from router.simulator.wires.cloudflare import CloudflareWire
 from router.simulator.wires.cohere import CohereWire
-from router.simulator.wires.compatible import compatible
-from router.simulator.wires.dialects import CEREBRAS, CLOUDFLARE, HUGGINGFACE, MISTRAL, NVIDIA, OPENROUTER, XAI
 from router.simulator.wires.gemini import GeminiWire
 from router.simulator.wires.groq import GroqWire
+from router.simulator.wires.huggingface import HuggingFaceWire
+from router.simulator.wires.mistral import MistralWire
+from router.simulator.wires.nvidia import NvidiaWire
 from router.simulator.wires.openai import OpenAIWire
+from router.simulator.wires.openrouter import OpenRouterWire
+from router.simulator.wires.xai import XaiWire
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,12 @@ _ALL = (
         ("command-r7b-12-2024", "command-r-08-2024", "command-a-03-2025", "command-a-reasoning-08-2025"),
     ),
     _at("groq", GroqWire(), "/openai/v1", "openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3.8-27b"),
-    _at("xai", compatible(XAI), "/v1", "grok-4.3", "grok-4.20-non-reasoning", "grok-4.7"),
-    _at("mistral", compatible(MISTRAL), "/v1", "mistral-small-latest", "ministral-8b-latest", "mistral-large-latest"),
-    _at("cerebras", compatible(CEREBRAS), "/v1", "gpt-oss-120b", "qwen-3.8-27b"),
+    _at("xai", XaiWire(), "/v1", "grok-4.3", "grok-4.20-non-reasoning", "grok-4.7"),
+    _at("mistral", MistralWire(), "/v1", "mistral-small-latest", "ministral-8b-latest", "mistral-large-latest"),
+    _at("cerebras", CerebrasWire(), "/v1", "gpt-oss-120b", "qwen-3.8-27b"),
     _at(
         "openrouter",
-        compatible(OPENROUTER),
+        OpenRouterWire(),
         "/api/v1",
         "nvidia/nemotron-3-nano-30b-a3b:free",
         "openai/gpt-oss-20b:free",
@@ -70,12 +75,12 @@ _ALL = (
     ),
     _at(
         "cloudflare",
-        compatible(CLOUDFLARE),
+        CloudflareWire(),
         "/client/v4/accounts/{account}/ai/v1",
         "@cf/zai-org/glm-4.7-flash",
         "@cf/openai/gpt-oss-120b",
     ),
-    _at("nvidia", compatible(NVIDIA), "/v1", "nvidia/nemotron-3-nano-30b-a3b", "nvidia/nemotron-3-super-120b-a12b"),
-    _at("huggingface", compatible(HUGGINGFACE), "/v1", "openai/gpt-oss-120b:cerebras", "Qwen/Qwen3-32B:fastest"),
+    _at("nvidia", NvidiaWire(), "/v1", "nvidia/nemotron-3-nano-30b-a3b", "nvidia/nemotron-3-super-120b-a12b"),
+    _at("huggingface", HuggingFaceWire(), "/v1", "openai/gpt-oss-120b:cerebras", "Qwen/Qwen3-32B:fastest"),
 )
 PROVIDERS: Mapping[str, Provider] = MappingProxyType({provider.name: provider for provider in _ALL})

@@ -1,4 +1,4 @@
-"""What the seven providers that speak OpenAI's format with an accent have in common; each accent is a file of its own."""
+"""What the providers that speak OpenAI's format with an accent have in common; each accent is a file of its own."""
 
 from __future__ import annotations
 

@@ -270,4 +270,4 @@ COMMON: tuple[Check, ...] = (
     _check_tools,
     _check_format,
 )
-CHECKS = (*COMMON, _check_stream_options, _check_reasoning_model, check_strict_schema)
+CHECKS: tuple[Check, ...] = (*COMMON, _check_stream_options, _check_reasoning_model, check_strict_schema)
