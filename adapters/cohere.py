@@ -13,6 +13,7 @@ from adapters.errors import ErrorKind, ProviderError
 from adapters.headers import Per, limits_of
 from adapters.openai_parts import call_form, content, piece
 from adapters.reading import count, items, obj, string, usage
+from adapters.tool_names import as_named, spelled
 from adapters.types import (
     Answer,
     ChatRequest,
@@ -25,6 +26,8 @@ from adapters.types import (
     Opaque,
     Target,
     Tool,
+    ToolCall,
+    ToolCallDelta,
     Usage,
 )
 from adapters.writing import SYSTEM, Convert, at_most, clamped, converted, post, same, unknown_part, unsent
@@ -84,9 +87,13 @@ def _message(message: Message) -> dict[str, Any]:
     role = "system" if message.role in SYSTEM else message.role
     if message.tool_calls:  # what is said beside calls is their plan here
         said = {"tool_plan": message.text} if message.text else {}
-        return {"role": role, **said, "tool_calls": [call_form(call) for call in message.tool_calls]}
+        return {"role": role, **said, "tool_calls": [_past_call(call) for call in message.tool_calls]}
     wire = {"role": role, "content": content(message.content)}
     return wire if message.tool_call_id is None else {**wire, "tool_call_id": message.tool_call_id}
+
+
+def _past_call(call: ToolCall) -> dict[str, Any]:
+    return call_form(replace(call, name=spelled(call.name)), call.id)
 
 
 def _tools(request: ChatRequest) -> dict[str, Any]:
@@ -105,7 +112,7 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
 def _tool(tool: Tool) -> dict[str, Any]:
     described = {} if tool.description is None else {"description": tool.description}
     parameters = tool.parameters or {"type": "object", "properties": {}}
-    return {"type": "function", "function": {"name": tool.name, **described, "parameters": parameters}}
+    return {"type": "function", "function": {"name": spelled(tool.name), **described, "parameters": parameters}}
 
 
 def _response_format(request: ChatRequest) -> dict[str, Any]:
@@ -158,11 +165,16 @@ def _message_deltas(message: Mapping[str, Any]) -> Iterator[Delta]:
     for block in items(message.get("content")):
         yield _said(obj(block))
     for call in items(message.get("tool_calls")):
-        yield Delta(tool_call=piece(obj(call)))
+        yield Delta(tool_call=_piece(call))
 
 
 def _said(block: Mapping[str, Any]) -> Delta:
     return Delta(text=string(block.get("text")), reasoning=string(block.get("thinking")))
+
+
+def _piece(call: Any) -> ToolCallDelta:
+    part = piece(obj(call))
+    return replace(part, name=as_named(part.name))
 
 
 def _message_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -174,7 +186,7 @@ def _content(event: Mapping[str, Any]) -> Iterable[Delta]:
 
 
 def _call(event: Mapping[str, Any]) -> Iterable[Delta]:
-    part = piece(obj(_message_of(event).get("tool_calls")))  # an object here, and its index stands on the event
+    part = _piece(_message_of(event).get("tool_calls"))  # an object here, and its index stands on the event
     return (Delta(tool_call=replace(part, index=count(event.get("index")))),)
 
 

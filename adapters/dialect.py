@@ -64,11 +64,11 @@ _PLAIN = Variant(re.compile(""))
 class Dialect:
     """One provider's variant of OpenAI's chat format, as tables; its bound methods are what an adapter offers.
 
-    Asking: `rename` {our parameter: theirs}, `takes` the only parameters it knows (None: any), `drop` those it refuses,
-    `convert` {our parameter: how its value changes}, `defaults` sent where the request has none, `variants` what differs
-    by model (the first that fits counts), `usage_in_streams` whether it takes `stream_options`, `json_streams` whether
-    it can stream JSON, `developer_role` its word for the role of instructions, `call_id` how it wants the ids of tool
-    calls, `history` what it wants of the messages as a whole.
+    Asking: `rename` {our parameter: theirs}, `takes` the only parameters it knows (None: any), `drop` those it
+    refuses, `convert` {our parameter: how its value changes}, `defaults` sent where the request has none, `variants`
+    what differs by model (the first that fits counts), `usage_in_streams` whether it takes `stream_options`,
+    `json_streams` whether it can stream JSON, `developer_role` its word for the role of instructions, `call_id` how it
+    wants the ids of tool calls, `history` what it wants of the messages as a whole.
 
     Hearing: `rules` its errors, `periods` the windows of its limit headers, `reasoning` the fields that may hold
     thoughts, `reasoning_inside` whether its output tokens count them, where the total does not show it.

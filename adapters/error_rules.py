@@ -24,8 +24,8 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A failure is of `kind` if it has one of `codes`, its words match `text`, its status is one of `status`, and one of
-    the response's `headers` has the value given here.
+    """A failure is of `kind` if it has one of `codes`, its words match `text`, its status is one of `status`, and one
+    of the response's headers has the value that `headers` names.
 
     A condition left empty holds always. `trust_wait` is False where the provider's own hint when to come back is wrong.
     """

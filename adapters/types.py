@@ -299,9 +299,10 @@ NATIVE_ADAPTERS = frozenset({"anthropic", "cohere", "gemini"})
 class Adapter(Protocol):
     """What every adapter module offers: six pure functions and the provider's public base URL.
 
-    `dropped_params` names those of `request.params` that `build_request` does not send to `target`, because this wire
-    has no word for them, refuses them, or the registry drops them. `parse_response` and `parse_event` raise `ProviderError` for anything that is not an answer, and nothing else,
-    whatever the bytes. Header names are lower case. `parse_event` keeps no state: see `adapters.collect`.
+    `dropped_params` names those of `request.params` that `build_request` does not send to `target`: this wire has no
+    word for them or refuses them, or the registry drops them. `parse_response` and `parse_event` raise `ProviderError`
+    for anything that is not an answer, and nothing else, whatever the bytes. Header names are lower case.
+    `parse_event` keeps no state: see `adapters.collect`.
     """
 
     BASE_URL: str

@@ -154,6 +154,7 @@ class Daemon:
             recorder=recorder,
             clock=self._clock,
             rng=random.Random(),  # noqa: S311 - it shares load and guards nothing
+            dropped=lambda seat, request: ADAPTERS[seat.target.adapter].dropped_params(seat.target, request),
         )
         models = ModelsApi(lambda: holder.current, self._clock.wall())
         registry = RegistryApi(holder)

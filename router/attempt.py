@@ -12,6 +12,7 @@ from adapters.errors import ErrorKind, ProviderError
 from adapters.types import Adapter, Answer, ChatRequest, Usage
 from router.clock import Clock
 from router.exchange import CallerGone, Deliver, Exchange, Timer
+from router.forms import asked_of, kept
 from router.guards import Guards, Permit
 from router.registry.model import Seat
 from router.transport import Transport
@@ -73,7 +74,8 @@ class Attempts:
         answer: Answer | None = None
         error: ProviderError | None = None
         try:
-            answer = await exchange.run(self._transport, attempt.request)
+            heard = await exchange.run(self._transport, asked_of(attempt.seat, attempt.request))
+            answer = kept(heard, attempt.seat, attempt.request.response_format)
         except ProviderError as failure:
             error = _masked(failure, self._mask)
         except (asyncio.CancelledError, CallerGone):

@@ -13,6 +13,7 @@ from router.registry.model import Registry, Seat, Strategy
 
 SINGLE_QUERY_SEATS = 3  # the best-placed one, and up to two others if it fails before its first byte
 MAX_COUNCIL_SIZE = 8
+Dropped = Callable[[Seat, ChatRequest], frozenset[str]]
 _BYTES_PER_TOKEN = 4  # of English text; a request is only held to be too long when it is so by this measure
 
 
@@ -30,6 +31,7 @@ class Options:
     free_text: Literal["cluster", "reject"] | None = None
     include_reasoning: bool = False
     explain: bool = False
+    strict: bool = False
     end_user: str | None = None
     tags: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
@@ -76,15 +78,24 @@ def make_plan(
     *,
     block: Callable[[Seat], Block | None],
     rng: random.Random,
+    dropped: Dropped = lambda seat, request: frozenset(),
 ) -> Plan:
-    """Filters and orders the tier's seats (or takes the pinned one); `block` tells the weather, `rng` shares load."""
+    """Filters and orders the tier's seats (or takes the pinned one).
+
+    `block` tells the weather, `rng` shares load, `dropped` names the parameters that a seat could not be given.
+    """
     tier = registry.tiers[options.tier]
     candidates = (registry.seats[options.pinned],) if options.pinned else tier.seats
     needs = _needs(request)
+
+    def unsuitable(seat: Seat) -> str | None:
+        lost = sorted(dropped(seat, request)) if options.strict else ()
+        return _unsuitable(seat, needs) or (f"cannot take {', '.join(lost)}, and strict was asked" if lost else None)
+
     seats: list[Seat] = []
     excluded: list[Exclusion] = []
     for seat in candidates:
-        reason, blocked = _unsuitable(seat, needs), None
+        reason, blocked = unsuitable(seat), None
         if reason is None:
             blocked = block(seat)
             reason = blocked.reason if blocked else None
@@ -93,7 +104,7 @@ def make_plan(
             continue
         excluded.append(Exclusion(seat, reason, blocked))
         stand_in = None if options.pinned else _stand_in(registry, seat, blocked)
-        if stand_in and _unsuitable(stand_in, needs) is None and block(stand_in) is None:
+        if stand_in and unsuitable(stand_in) is None and block(stand_in) is None:
             seats.append(stand_in)
     ordered = _without_repeats(_by_rank(seats, rng))
     return Plan(

@@ -199,7 +199,7 @@ async def test_a_pinned_model_is_never_replaced(start_daemon: Start, providers: 
 
 async def test_explain_shows_the_ballot_and_who_was_left_out(start_daemon: Start, providers: Providers) -> None:
     one, two = await providers(2)
-    one.then(whole("one"))
+    one.then(whole("{}"))
     quorum = await start_daemon(registry_for([one, two], p2="supports: [tools]"))
 
     reply = await quorum.chat(response_format={"type": "json_object"}, headers={"X-Quorum-Explain": "true"})
@@ -216,3 +216,29 @@ async def test_strategies_of_later_versions_say_so(start_daemon: Start, provider
         reply = await quorum.chat(model=strategy)
         assert (reply.status, reply.error["code"]) == (501, "not_built")
     assert one.seen == []
+
+
+async def test_parameters_that_a_seat_cannot_take_are_reported_or_with_strict_avoided(
+    start_daemon: Start, providers: Providers
+) -> None:
+    one, two = await providers(2)
+    one.then(whole("one"))
+    two.then(whole("two"))
+    text = registry_for([one, two]).replace(
+        "    models:\n      m1", "    quirks: {drop: [seed]}\n    models:\n      m1"
+    )
+    quorum = await start_daemon(text)
+    asked = {"seed": 7, "temperature": 0.5, "moon_phase": "full"}
+
+    loose = await quorum.chat(**asked)
+    strict = await quorum.chat(**asked, quorum={"strict": True, "explain": True})
+    streamed = await quorum.chat(**asked, stream=True, model="p1/m1")
+
+    assert loose.json["quorum"]["dropped"] == ["moon_phase", "seed"]
+    assert loose.headers["X-Quorum-Dropped-Params"] == "moon_phase, seed"
+    assert "seed" not in one.seen[0]
+    assert strict.json["quorum"]["provider"] == "p2"
+    assert strict.json["quorum"]["dropped"] == ["moon_phase"]
+    assert strict.json["quorum"]["excluded"][0]["reason"] == "cannot take seed, and strict was asked"
+    assert two.seen[0]["seed"] == 7
+    assert streamed.headers["X-Quorum-Dropped-Params"] == "moon_phase, seed"

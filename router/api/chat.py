@@ -23,7 +23,7 @@ from router.calls import Asked, Calls, Decision
 from router.clock import Clock
 from router.exchange import CallerGone
 from router.guards import Guards
-from router.plan import Plan, make_plan
+from router.plan import Dropped, Plan, make_plan
 from router.recorder import Finished, Recorder, RequestOutcome
 from router.registry.model import Registry, Seat
 from router.strategies import BUILT, decide
@@ -58,6 +58,7 @@ class ChatApi:
         recorder: Recorder,
         clock: Clock,
         rng: random.Random,
+        dropped: Dropped,
     ) -> None:
         self._registry = registry
         self._guards = guards
@@ -65,6 +66,7 @@ class ChatApi:
         self._recorder = recorder
         self._clock = clock
         self._rng = rng
+        self._dropped = dropped
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answers one request; raises `ApiError` for what is wrong before a seat could be asked."""
@@ -92,12 +94,14 @@ class ChatApi:
         options = resolve_options(registry, body.model, body.routing, request.headers, user)
         if options.strategy not in BUILT:
             raise ApiError(501, "not_built", f"strategy {options.strategy} is not built yet", should_retry=False)
-        plan = make_plan(registry, options, body.request, block=self._guards.block, rng=self._rng)
+        plan = make_plan(
+            registry, options, body.request, block=self._guards.block, rng=self._rng, dropped=self._dropped
+        )
         request_id = request[REQUEST_ID]
 
         def headers(seat: Seat | None, model: str | None) -> Mapping[str, str]:
-            provider = seat.provider.id if seat else None
-            return reply.route_headers(request_id, plan, len(calls.votes) + 1, provider, model)
+            provider, lost = (seat.provider.id, self._lost(body, seat)) if seat else (None, body.dropped)
+            return reply.route_headers(request_id, plan, len(calls.votes) + 1, provider, model, lost)
 
         stream = None
         if body.stream:
@@ -133,6 +137,7 @@ class ChatApi:
             len(votes),
             winner.seat.provider.id if winner else None,
             reply.model_of(winner) if winner else None,
+            self._lost(turn.body, winner.seat) if winner else turn.body.dropped,
         )
         if decision.error is not None:
             error = self._failure(turn, decision.error)
@@ -141,7 +146,8 @@ class ChatApi:
             return error_response(error, turn.request_id, headers)
         assert decision.winner is not None
         assert decision.answer is not None
-        quorum = reply.quorum_object(turn.request_id, decision, plan, votes, turn.body.dropped)
+        lost = self._lost(turn.body, decision.winner.seat)
+        quorum = reply.quorum_object(turn.request_id, decision, plan, votes, lost)
         if stream:
             usage = reply.usage(decision.winner.usage) if turn.body.include_usage else None
             return await stream.finish(decision.answer.finish_reason, usage, quorum)
@@ -153,6 +159,10 @@ class ChatApi:
         if turn.stream and turn.stream.begun:
             return await turn.stream.fail(error, turn.request_id)
         return error_response(error, turn.request_id)
+
+    def _lost(self, body: ChatBody, seat: Seat) -> tuple[str, ...]:
+        """What the caller sent and this seat was not given: fields nobody knows, parameters its wire has no word for."""
+        return (*body.dropped, *sorted(self._dropped(seat, body.request)))
 
     def _failure(self, turn: _Turn, error: ProviderError) -> ApiError:
         plan, wall = turn.plan, self._clock.wall()

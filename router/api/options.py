@@ -180,6 +180,7 @@ _KEYS: Mapping[str, Callable[[Any, str], Any]] = {
     "free_text": _one_of("cluster", "reject"),
     "include_reasoning": _truth,
     "explain": _truth,
+    "strict": _truth,
     "tags": _tags,
 }
 _HEADERS = {

@@ -125,7 +125,7 @@ def explained(vote: Vote) -> dict[str, Any]:
 
 
 def route_headers(
-    request_id: str, plan: Plan, attempts: int, provider: str | None, model: str | None
+    request_id: str, plan: Plan, attempts: int, provider: str | None, model: str | None, dropped: Iterable[str] = ()
 ) -> dict[str, str]:
     """The headers that every answer carries once its facts are known."""
     headers = {
@@ -138,6 +138,12 @@ def route_headers(
     if provider is not None:
         headers["X-Quorum-Provider"] = provider
     if model is not None:
-        # A model's name comes from outside: only what is safe in a header is kept of it.
-        headers["X-Quorum-Model"] = "".join(char for char in model[:128] if char.isascii() and char.isprintable())
+        headers["X-Quorum-Model"] = _safe(model, 128)
+    if dropped:
+        headers["X-Quorum-Dropped-Params"] = _safe(", ".join(dropped), 512)
     return headers
+
+
+def _safe(text: str, limit: int) -> str:
+    """What comes from outside, as far as it is safe in a header."""
+    return "".join(char for char in text[:limit] if char.isascii() and char.isprintable())

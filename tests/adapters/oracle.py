@@ -58,17 +58,28 @@ def _untagged(said: Expected) -> Expected:
 
 def _openai_usage(said: Expected, used: Json | None) -> None:
     if used:
-        said.input_tokens, said.output_tokens = used["prompt_tokens"], used["completion_tokens"]
-        hidden = (used.get("completion_tokens_details") or {}).get("reasoning_tokens")
+        said.input_tokens, said.output_tokens = used["prompt_tokens"], used.get("completion_tokens")
+        hidden = (used.get("completion_tokens_details") or {}).get("reasoning_tokens", used.get("reasoning_tokens"))
         said.reasoning_tokens = hidden if hidden is None else min(hidden, said.output_tokens or 0)
+
+
+def _openai_content(content: Any) -> tuple[str, str]:
+    """Text and reasoning of a string, of Mistral's list of chunks, or of Cloudflare's JSON object."""
+    if isinstance(content, dict):
+        return json.dumps(content, separators=(",", ":"), ensure_ascii=False), ""
+    if isinstance(content, str | None):
+        return content or "", ""
+    thoughts = [thought["text"] for chunk in content for thought in chunk.get("thinking", [])]
+    return "".join(chunk.get("text", "") for chunk in content), "".join(thoughts)
 
 
 def _openai_whole(document: Json) -> Expected:
     choice = document["choices"][0]
     message = choice["message"]
+    text, thought = _openai_content(message.get("content"))
     said = Expected(
-        text=message.get("content") or "",
-        reasoning=message.get("reasoning_content") or message.get("reasoning") or "",
+        text=text,
+        reasoning=message.get("reasoning_content") or message.get("reasoning") or thought,
         refusal=message.get("refusal") or "",
         model=document["model"],
     )
@@ -86,8 +97,9 @@ def _openai_stream(documents: Iterable[Json]) -> Expected:
         _openai_usage(said, document.get("usage") or (document.get("x_groq") or {}).get("usage"))
         for choice in document["choices"]:
             delta = choice.get("delta") or {}
-            said.text += delta.get("content") or ""
-            said.reasoning += delta.get("reasoning_content") or delta.get("reasoning") or ""
+            text, thought = _openai_content(delta.get("content"))
+            said.text += text
+            said.reasoning += delta.get("reasoning_content") or delta.get("reasoning") or thought
             said.refusal += delta.get("refusal") or ""
             finish = choice.get("finish_reason") or finish
             for call in delta.get("tool_calls") or []:
@@ -100,6 +112,21 @@ def _openai_stream(documents: Iterable[Json]) -> Expected:
 
 def _openai_finish(reason: str | None) -> str:
     return {"length": "length", "content_filter": "content_filter"}.get(reason or "", "stop")
+
+
+def _beside(read: Callable[[Any], Expected]) -> Callable[[Any], Expected]:
+    """xAI's form: reasoning is counted beside the completion, not in it."""
+
+    def added(answer: Any) -> Expected:
+        said = read(answer)
+        documents = answer if isinstance(answer, list) else [answer]
+        used = next((document["usage"] for document in reversed(documents) if document.get("usage")), None)
+        if used:
+            said.output_tokens = used["total_tokens"] - used["prompt_tokens"]
+            said.reasoning_tokens = used["completion_tokens_details"]["reasoning_tokens"]
+        return said
+
+    return added
 
 
 # --- Anthropic -------------------------------------------------------------------------------------------------------
@@ -225,12 +252,14 @@ def _cohere_stream(documents: Iterable[Json]) -> Expected:
 
 _WHOLE: dict[str, Callable[[Any], Expected]] = {
     "openai": _openai_whole,
+    "xai": _beside(_openai_whole),
     "anthropic": _anthropic_whole,
     "gemini": _gemini_whole,
     "cohere": _cohere_whole,
 }
-_STREAMS: dict[str, Callable[[Iterable[Json]], Expected]] = {
+_STREAMS: dict[str, Callable[[Any], Expected]] = {
     "openai": _openai_stream,
+    "xai": _beside(_openai_stream),
     "anthropic": _anthropic_stream,
     "gemini": _gemini_stream,
     "cohere": _cohere_stream,

@@ -23,7 +23,7 @@ SHAPES: dict[str, Any] = {
     "gateway": {"error": {"code": 418, "message": "Nope.", "metadata": {"provider_name": None}}, "user_id": "u"},
     "error string": {"code": "some words", "error": "Nope."},
     "message": {"id": "i", "message": "Nope."},
-    "object error": {"object": "error", "message": "Nope.", "type": "t", "code": "1300"},
+    "object error": {"object": "error", "message": "Nope.", "type": "t", "code": "77"},
     "detail": {"detail": "Nope."},
     "message as object": {"object": "error", "message": {"detail": [{"loc": ["body"], "msg": "Nope."}]}},
     "detail as list": {"detail": [{"loc": ["body", "seed"], "msg": "Nope.", "type": "extra"}]},

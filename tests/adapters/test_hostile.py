@@ -37,9 +37,7 @@ ANTHROPIC_BLOCKS = [
 ]
 ANTHROPIC_USAGE = {"input_tokens": 9, "cache_read_input_tokens": 1, "output_tokens": 5}
 WHOLE: dict[str, Any] = {
-    "openai": OPENAI,
-    "groq": OPENAI,
-    "compatible": OPENAI,
+    **dict.fromkeys(ADAPTERS, OPENAI),
     "anthropic": {
         "id": "r",
         "type": "message",

@@ -67,7 +67,7 @@ def test_a_whole_conversation() -> None:
         "output_config": {"effort": "low"},
         "stream": True,
     }
-    assert anthropic.unsent_params(target("anthropic", ""), CONVERSATION) == {
+    assert anthropic.dropped_params(target("anthropic", ""), CONVERSATION) == {
         "seed",
         "presence_penalty",
         "logit_bias",

@@ -107,7 +107,7 @@ def test_groq_refuses_some_parameters_and_knows_no_developer() -> None:
     body = asked(GROQ_MODULE, CONVERSATION)
     assert "logit_bias" not in body
     assert [message["role"] for message in body["messages"][:2]] == ["system", "system"]
-    assert groq.unsent_params(target("groq", ""), CONVERSATION) == {"logit_bias"}
+    assert groq.dropped_params(target("groq", ""), CONVERSATION) == {"logit_bias"}
 
 
 def test_quirks_rename_drop_set_and_move() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from adapters import ADAPTERS, ErrorKind, ProviderError
 from adapters.collect import collect
-from adapters.openai import Dialect
+from adapters.dialect import Dialect
 from adapters.types import Adapter, Answer, Event, ToolCall, Usage
 
 COMPATIBLE = ADAPTERS["compatible"]

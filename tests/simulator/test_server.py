@@ -14,8 +14,8 @@ from router.simulator import Simulator, WeatherError, parse_script, run, start_s
 from router.simulator.providers import PROVIDERS
 from router.simulator.seen import LAST
 from tests.simulator.conftest import Client, ManualTime
+from tests.simulator.scenes import message
 from tests.simulator.speakers import ANTHROPIC, GEMINI, GROQ, OPENAI, Speaker
-from tests.simulator.test_refusals import message
 from tests.simulator.test_weathers import until_seen
 
 

@@ -131,8 +131,17 @@ class BackendWire(CompatibleWire):
         return thought_aloud(reply) if self.aloud and reply.reasoning else reply
 
 
+@dataclass(frozen=True, slots=True)
+class CerebrasBehind(CerebrasWire):
+    """Cerebras behind the router, which passes on only what is left."""
+
+    def headers(self, stamp: Stamp) -> dict[str, str]:
+        theirs = CerebrasWire.headers(self, stamp)
+        return {name: theirs[name] for name in theirs if "-remaining-" in name}
+
+
 BACKENDS: Mapping[str, CompatibleWire] = MappingProxyType(
-    {"cerebras": CerebrasWire(), "together": BackendWire(aloud=True)}
+    {"cerebras": CerebrasBehind(), "together": BackendWire(aloud=True)}
 )
 OTHER = BackendWire()
 
