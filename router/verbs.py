@@ -174,11 +174,12 @@ def reload(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def check(arguments: argparse.Namespace, settings: Settings) -> int:
     """validates a registry: file:line:col, what is wrong, did you mean"""
+    from router.registry import prices
     from router.registry.load import check as examine
     from router.registry.report import render as report
 
     path = arguments.file or settings.registry
-    checked = examine(path, env=None if arguments.no_env else environment())
+    checked = examine(path, env=None if arguments.no_env else environment(), advise=prices.findings)
     print(report(checked, "json" if arguments.json else arguments.format))
     return GOOD if checked.registry is not None else FINDINGS
 

@@ -161,7 +161,7 @@ class ChatApi:
         return error_response(error, turn.request_id)
 
     def _lost(self, body: ChatBody, seat: Seat) -> tuple[str, ...]:
-        """What the caller sent and this seat was not given: fields nobody knows, parameters its wire has no word for."""
+        """What the caller sent and this seat was not given: fields nobody knows, parameters its wire does not know."""
         return (*body.dropped, *sorted(self._dropped(seat, body.request)))
 
     def _failure(self, turn: _Turn, error: ProviderError) -> ApiError:

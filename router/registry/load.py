@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from router.registry import rules
@@ -12,7 +12,7 @@ from router.registry.build import build
 from router.registry.document import Document
 from router.registry.files import read_regular
 from router.registry.model import Registry
-from router.registry.problems import Problem, RegistryError
+from router.registry.problems import Finding, Problem, RegistryError
 from router.registry.references import Lookup, environment, nowhere
 from router.registry.rules import Adapters
 from router.registry.shape import read_document
@@ -22,6 +22,8 @@ MAX_FILE_BYTES = 256 * 1024
 
 Rebase = Callable[[str, str], str]
 """(provider id, base URL) → the base URL to use instead."""
+
+Advise = Callable[[Document], Iterable[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,18 @@ def check(
     env: Mapping[str, str] | None,
     adapters: Adapters | None = None,
     rebase: Rebase | None = None,
+    advise: Advise | None = None,
 ) -> Checked:
-    """Checks a registry file without raising; with `env` None no variable and no secret file is looked up."""
+    """Checks a registry file without raising; with `env` None no variable and no secret file is looked up.
+
+    `advise` may add findings that need more than the file, such as prices.
+    """
     source = os.fspath(path)
     try:
         text = _read_file(source)
     except ValueError as error:
         return Checked((Problem(source, 1, 1, "error", str(error)),))
-    return parse_registry(text, source, env=env, adapters=adapters, rebase=rebase)
+    return parse_registry(text, source, env=env, adapters=adapters, rebase=rebase, advise=advise)
 
 
 def parse_registry(
@@ -73,11 +79,14 @@ def parse_registry(
     env: Mapping[str, str] | None,
     adapters: Adapters | None = None,
     rebase: Rebase | None = None,
+    advise: Advise | None = None,
 ) -> Checked:
     """Checks the text of a registry; `source` is the name that its problems carry."""
     known = public_adapters() if adapters is None else adapters
     tree = read_yaml(text, source)
     document, accounts = _examine(tree, known, nowhere if env is None else environment(env))
+    if document is not None and advise is not None:
+        tree.add(advise(document))
     problems = tuple(sorted(problem for problem in set(tree.problems) if env is not None or problem.severity != "note"))
     if document is None or any(problem.severity == "error" for problem in problems):
         return Checked(problems)

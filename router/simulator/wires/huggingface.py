@@ -163,10 +163,10 @@ class HuggingFaceWire:
         return _behind(self.model(incoming)).parse(incoming)
 
     def whole(self, ask: Ask, reply: Reply, stamp: Stamp) -> Any:
-        return _behind(ask.model).whole(ask, _known_there(reply), stamp)
+        return _behind(ask.model).whole(ask, _known_there(ask, reply), stamp)
 
     def frames(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[bytes]:
-        return _behind(ask.model).frames(ask, _known_there(reply), stamp)
+        return _behind(ask.model).frames(ask, _known_there(ask, reply), stamp)
 
     def stream_type(self, ask: Ask) -> str:
         return _behind(ask.model).stream_type(ask)
@@ -202,9 +202,9 @@ def _behind(model: str) -> CompatibleWire:
     return BACKENDS.get(_backend(model), OTHER)
 
 
-def _known_there(reply: Reply) -> Reply:
+def _known_there(ask: Ask, reply: Reply) -> Reply:
     """The reply under the name that the backend knows the model by."""
-    return replace(reply, model=reply.model.partition(":")[0])
+    return replace(reply, model=reply.model.replace(ask.model, ask.model.partition(":")[0]))
 
 
 def _passed_on(stamp: Stamp) -> dict[str, str]:
