@@ -200,7 +200,7 @@ class Daemon:
         )
 
     def _registry_reloaded(self, result: ReloadResult) -> None:
-        self._telemetry.reloads.labels(result.status).inc()
+        self._telemetry.reloads(result.status).inc()
         if result.status == "swapped":
             self._registry_in_force(result.registry)
             self._say.info("registry_swapped", registry=result.registry.short_hash, changes=list(result.changes))

@@ -58,13 +58,13 @@ class Recorder:
             self._log.append(_payload(vote.request_id, vote.vote_id, vote.created_at, "out", orjson.dumps(vote.answer)))
         seat, telemetry = vote.seat, self._telemetry
         provider, model = seat.provider.id, seat.model.id
-        telemetry.votes.labels(provider, model, vote.role, vote.outcome, vote.error_type or "").inc()
-        telemetry.vote_seconds.labels(provider, model).observe(vote.duration_ms / 1000)
+        telemetry.votes(provider, model, vote.role, vote.outcome, vote.error_type or "").inc()
+        telemetry.vote_seconds(provider, model).observe(vote.duration_ms / 1000)
         for direction, tokens in (("input", vote.usage.input_tokens), ("output", vote.usage.output_tokens)):
             if tokens:
-                telemetry.tokens.labels(provider, model, direction).inc(tokens)
+                telemetry.tokens(provider, model, direction).inc(tokens)
         if vote.cost_usd:
-            telemetry.cost_usd.labels(provider, model).inc(vote.cost_usd)
+            telemetry.cost_usd(provider, model).inc(vote.cost_usd)
 
     def request(self, finished: Finished) -> None:
         """One request has ended, whatever came of it."""
@@ -73,11 +73,11 @@ class Recorder:
         if self._keep_payloads:
             self._log.append(_payload(finished.request_id, None, finished.created_at, "in", finished.body))
         telemetry, plan = self._telemetry, finished.plan
-        telemetry.requests.labels(plan.strategy, plan.options.tier, finished.outcome).inc()
-        telemetry.request_seconds.labels(plan.strategy, plan.options.tier).observe(finished.duration_ms / 1000)
+        telemetry.requests(plan.strategy, plan.options.tier, finished.outcome).inc()
+        telemetry.request_seconds(plan.strategy, plan.options.tier).observe(finished.duration_ms / 1000)
         telemetry.overhead_seconds.observe((row.overhead_ms or 0.0) / 1000)
         if row.first_token_ms is not None:
-            telemetry.first_token_seconds.labels(plan.strategy, plan.options.tier).observe(row.first_token_ms / 1000)
+            telemetry.first_token_seconds(plan.strategy, plan.options.tier).observe(row.first_token_ms / 1000)
         structlog.get_logger().info(
             "request",
             request_id=finished.request_id,

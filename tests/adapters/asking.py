@@ -68,8 +68,8 @@ AS_JSON = ChatRequest(
 )
 
 
-def target(adapter: str, base_url: str, **more: Any) -> Target:
-    return Target("p", "some/model", adapter, base_url, Secret("sk-secret"), **more)
+def target(adapter: str, base_url: str, *, model: str = "some/model", **more: Any) -> Target:
+    return Target("p", model, adapter, base_url, Secret("sk-secret"), **more)
 
 
 def dropping(*names: str) -> Quirks:

@@ -155,14 +155,14 @@ def test_the_unchanged_examples_are_answers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-@settings(derandomize=True, max_examples=250, deadline=None)
+@settings(derandomize=True, max_examples=100, deadline=None)
 @given(mutations)
 def test_whole_answers_with_junk_inside(name: str, changes: list[tuple[int, Any]]) -> None:
     try_whole(ADAPTERS[name], mutated(WHOLE[name], changes))
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-@settings(derandomize=True, max_examples=250, deadline=None)
+@settings(derandomize=True, max_examples=100, deadline=None)
 @given(mutations)
 def test_streams_with_junk_inside(name: str, changes: list[tuple[int, Any]]) -> None:
     documents = json.loads(mutated(EVENTS.get(name, [WHOLE[name]]), changes))
@@ -170,7 +170,7 @@ def test_streams_with_junk_inside(name: str, changes: list[tuple[int, Any]]) -> 
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=60, deadline=None)
 @given(st.sampled_from(ERRORS), mutations, st.sampled_from([200, 400, 401, 404, 429, 503, 999]))
 def test_errors_with_junk_inside(name: str, document: Any, changes: list[tuple[int, Any]], status: int) -> None:
     body = mutated(document, changes)
@@ -179,7 +179,7 @@ def test_errors_with_junk_inside(name: str, document: Any, changes: list[tuple[i
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=60, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 400), st.integers(0, 400))
 def test_bodies_with_bytes_replaced(name: str, noise: bytes, start: int, length: int) -> None:
     body = json.dumps(WHOLE[name]).encode()

@@ -21,7 +21,7 @@ PROVIDERS = (
 )  # fmt: skip
 SERVED_BY = {**{adapter: adapter for adapter in ADAPTERS}, "vertex": "gemini"}  # all others by `compatible`
 FORM = {"anthropic": "anthropic", "cohere": "cohere", "gemini": "gemini", "vertex": "gemini", "xai": "xai"}
-EVERY_CUT_UP_TO = 16 * 1024
+EVERY_CUT_UP_TO = 4 * 1024
 STRIDE = 509  # a prime, so that larger bodies are cut at ever other places of their lines
 
 Tally = Callable[[str, str], None]

@@ -74,7 +74,7 @@ def _content(content: Any) -> tuple[str, str]:
     """Text and thoughts of a content: a text, an object of JSON mode, or a list of chunks."""
     if isinstance(content, dict):
         return json.dumps(content), ""
-    chunks = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+    chunks: list[Body] = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
     thoughts = [part["text"] for chunk in chunks if chunk["type"] == "thinking" for part in chunk["thinking"]]
     return "".join(chunk["text"] for chunk in chunks if chunk["type"] == "text"), "".join(thoughts)
 

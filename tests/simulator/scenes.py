@@ -145,7 +145,7 @@ STATUSES: dict[str, dict[str, tuple[Words, ...]]] = {
         "gemini": ((404, "is not found"),),
         "cohere": ((404, "not found"),),
         "groq": ((400, "has been decommissioned"),),
-        "xai": [(404, NOT_FOUND)],
+        "xai": ((404, NOT_FOUND),),
         "mistral": ((400, "Invalid model: mistral-small-latest"),),
         "cerebras": ((404, "does not exist or you do not have access"),),
         "openrouter": ((404, "No endpoints found for google/gemini"),),

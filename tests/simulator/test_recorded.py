@@ -185,18 +185,18 @@ async def test_refusals_have_the_shape_and_headers_known(
     status, body, response = await client.post(speaker, asked, X_Sky_Weather=f"{weather}; retry_after_s=7")
     assert status == known["status"]
     assert shape([body]) == shape([known["body"] or None])
-    assert codes(body) == codes(known["body"] or None)
+    assert sorted(codes(body)) == sorted(codes(known["body"] or None))
     assert not {key for key in known["headers"] if key not in response.headers}
     assert response.content_type == known["headers"]["content-type"]
 
 
-def codes(value: Any) -> list[Any]:
+def codes(value: Any) -> list[str]:
     """What a refusal calls itself, wherever it stands."""
     if isinstance(value, list):
         return [code for one in value for code in codes(one)]
     if not isinstance(value, dict):
         return []
-    own = [value.get(key) for key in ("code", "type") if not isinstance(value.get(key), dict | list)]
+    own = [str(value[key]) for key in ("code", "type") if key in value]
     return own + [code for one in value.values() for code in codes(one)]
 
 

@@ -77,6 +77,7 @@ class BackendWire(CompatibleWire):
 
     faults: Mapping[Fault, Row] = field(default_factory=lambda: BACKEND)
     manners: Manners = MANNERS
+    owner: str = "huggingface"
     aloud: bool = False
 
     def error(self, row: Row, problem: Problem) -> Any:

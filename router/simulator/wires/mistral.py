@@ -58,7 +58,7 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
         Fault.TIMEOUT: Row(504, "The upstream request timed out.", "unreachable_backend", "1100"),
     }
 )
-# What its own codes of a refused request are called; with any other it is a field of the body.
+# What its codes for a refused request are called, where it is not a field of the body that is wrong.
 TYPES = {"3230": "invalid_request_message_order", "3280": "invalid_function_call"}
 
 
@@ -147,7 +147,7 @@ class MistralWire(CompatibleWire):
         message = row.message.format_map(problem.words())
         if row.status == 401:
             return {"detail": message}
-        if problem.invalid and problem.invalid.code not in TYPES:
+        if problem.invalid and problem.invalid.status == 422:
             return _unprocessable(problem.invalid, bare=problem.stamp.ordinal % 2 == 1)
         code = problem.invalid.code if problem.invalid else row.code
         named = {"type": TYPES.get(code or "", row.kind), "param": None, "code": code}

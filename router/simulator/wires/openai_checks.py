@@ -260,7 +260,7 @@ def check_strict_schema(body: Body, manners: Manners) -> None:
         raise manners.complain("strict_schema", "response_format", value=described.get("name"))
 
 
-# What every provider of this format checks; a mapping of its own checks may follow.
+# What every provider of this format checks; some add checks of their own.
 COMMON: tuple[Check, ...] = (
     _check_model,
     _check_messages,

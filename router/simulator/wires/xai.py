@@ -16,7 +16,9 @@ from router.simulator.wires.openai_checks import COMMON, PHRASES, Body, Manners,
 
 INPUT_TICKS, OUTPUT_TICKS = 12_500, 25_000  # the price of one token, in 1e-10 USD
 TOKENS_PER_MINUTE = 10_000_000
-ARGUMENT, FORBIDDEN = "Client specified an invalid argument", "permission-denied"
+ARGUMENT = "Client specified an invalid argument"
+FORBIDDEN = "The caller does not have permission to execute the specified operation"
+EXHAUSTED, UNAVAILABLE = "Some resource has been exhausted", "The service is currently unavailable"
 BODY = "Failed to deserialize the JSON body into the target type: "
 CREDITS = (
     "Your team simulated has either used all available credits or reached its monthly spending limit. To continue "
@@ -38,8 +40,8 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
             "{limit}/{limit}.",
             code="resource-exhausted",
         ),
-        Fault.QUOTA_DAY: Row(429, CREDITS, code="Some resource has been exhausted"),
-        Fault.BILLING: Row(403, CREDITS, code="The caller does not have permission to execute the specified operation"),
+        Fault.QUOTA_DAY: Row(429, CREDITS, code=EXHAUSTED),
+        Fault.BILLING: Row(403, CREDITS, code=FORBIDDEN),
         Fault.MODEL_GONE: Row(
             404,
             "The model {model} does not exist or your team simulated does not have access to it. Please ensure you're "
@@ -57,11 +59,9 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
         ),
         Fault.SERVER_ERROR: Row(500, "An internal error occurred. Please try again.", code="internal-error"),
         Fault.OVERLOADED: Row(
-            503,
-            "The service is currently unavailable, because the model is at capacity.",
-            code="The service is currently unavailable",
+            503, "The service is currently unavailable, because the model is at capacity.", code=UNAVAILABLE
         ),
-        Fault.OUTAGE: Row(503, "Service temporarily unavailable.", code="The service is currently unavailable"),
+        Fault.OUTAGE: Row(503, "Service temporarily unavailable.", code=UNAVAILABLE),
         Fault.TIMEOUT: Row(504, "The deadline expired before the answer was ready.", code="deadline-exceeded"),
     }
 )
@@ -72,7 +72,7 @@ ALSO: Mapping[Fault, Row] = MappingProxyType(
             "Incorrect API key provided. You can obtain an API key from https://console.x.ai.",
             code="invalid-argument",
         ),
-        Fault.BILLING: Row(429, CREDITS, code="Some resource has been exhausted"),
+        Fault.BILLING: Row(429, CREDITS, code=EXHAUSTED),
     }
 )
 # No model takes penalties; a stop, only those that do not think.
