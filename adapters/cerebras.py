@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapters.dialect import PLATFORM, Dialect
 from adapters.error_rules import Rule
 from adapters.errors import ErrorKind
+from adapters.schemas import closed
 from adapters.writing import clamped, worded
 
 DEFAULT_MAX_TOKENS = 8192  # what may be answered is taken off the minute's tokens beforehand, so it must be bounded
@@ -16,6 +17,7 @@ DIALECT = Dialect(
         "temperature": clamped(0, 1.5),
         "reasoning_effort": worded({"minimal": "low", "xhigh": "high"}),
     },
+    strict_schema=closed,
     defaults={"max_tokens": DEFAULT_MAX_TOKENS},
     rules=(
         Rule(  # beside the text, only the headers tell a spent day from a full minute

@@ -68,7 +68,7 @@ class Dialect:
     refuses, `convert` {our parameter: how its value changes}, `defaults` sent where the request has none, `variants`
     what differs by model (the first that fits counts), `usage_in_streams` whether it takes `stream_options`,
     `json_streams` whether it can stream JSON, `developer_role` its word for the role of instructions, `call_id` how it
-    wants the ids of tool calls, `history` what it wants of the messages as a whole.
+    wants the ids of tool calls, `history` what it wants of the messages as a whole, `strict_schema` what it wants of a strict schema.
 
     Hearing: `rules` its errors, `periods` the windows of its limit headers, `reasoning` the fields that may hold
     thoughts, `reasoning_inside` whether its output tokens count them, where the total does not show it.
@@ -85,6 +85,7 @@ class Dialect:
     developer_role: str = "system"
     call_id: Callable[[str], str] = short_id
     history: Callable[[Wire], Wire] = same
+    strict_schema: Convert = same
     rules: Rules = ()
     periods: Mapping[Unit, Per] = field(default_factory=dict)
     reasoning: tuple[str, ...] = ("reasoning_content", "reasoning")
@@ -94,7 +95,7 @@ class Dialect:
 
     def build_request(self, target: Target, request: ChatRequest, *, stream: bool) -> HttpRequest:
         """The HTTP request that asks `target`."""
-        fields = {**self._params(target, request), **_forms(request)}
+        fields = {**self._params(target, request), **self._forms(request)}
         stream = stream and (self.json_streams or "response_format" not in fields)
         if stream and self.usage_in_streams:
             fields["stream_options"] = {"include_usage": True}
@@ -126,6 +127,17 @@ class Dialect:
     def _takes(self, name: str, variant: Variant) -> bool:
         refused = name in STREAM or name in self.drop or name in variant.drop
         return not refused and (self.takes is None or name in self.takes)
+
+    def _forms(self, request: ChatRequest) -> dict[str, Any]:
+        """The tools offered and the form the answer must have, where the request speaks of them."""
+        fields: dict[str, Any] = {}
+        if request.tools:
+            fields["tools"] = [tool_form(tool, self.strict_schema) for tool in request.tools]
+            if request.tool_choice:
+                fields["tool_choice"] = tool_choice(request.tool_choice)
+        if request.response_format and request.response_format.kind != "text":
+            fields["response_format"] = response_format(request.response_format, self.strict_schema)
+        return fields
 
     def _message(self, message: Message) -> dict[str, Any]:
         role = self.developer_role if message.role == "developer" else message.role
@@ -181,15 +193,3 @@ class Dialect:
         if not calls:
             return [said]
         return [said, *(Delta(tool_call=call) for call in calls), Delta(finish_reason=ended, usage=used)]
-
-
-def _forms(request: ChatRequest) -> dict[str, Any]:
-    """The tools offered and the form the answer must have, where the request speaks of them."""
-    fields: dict[str, Any] = {}
-    if request.tools:
-        fields["tools"] = [tool_form(tool) for tool in request.tools]
-        if request.tool_choice:
-            fields["tool_choice"] = tool_choice(request.tool_choice)
-    if request.response_format and request.response_format.kind != "text":
-        fields["response_format"] = response_format(request.response_format)
-    return fields

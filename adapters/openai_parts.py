@@ -20,6 +20,7 @@ from adapters.types import (
     ToolChoice,
     Usage,
 )
+from adapters.writing import Convert
 
 # --- to the wire -----------------------------------------------------------------------------------------------------
 
@@ -55,12 +56,13 @@ def call_form(call: ToolCall, call_id: str) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
-def tool_form(tool: Tool) -> dict[str, Any]:
+def tool_form(tool: Tool, strict_schema: Convert) -> dict[str, Any]:
     """A function offered to the model."""
+    parameters = strict_schema(tool.parameters) if tool.strict and tool.parameters else tool.parameters
     function = {
         "name": tool.name,
         "description": tool.description,
-        "parameters": tool.parameters,
+        "parameters": parameters,
         "strict": tool.strict,
     }
     return {"type": "function", "function": _given(function)}
@@ -71,12 +73,13 @@ def tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
     return {"type": "function", "function": {"name": choice.name}} if choice.mode == "tool" else choice.mode
 
 
-def response_format(form: ResponseFormat) -> dict[str, Any]:
+def response_format(form: ResponseFormat, strict_schema: Convert) -> dict[str, Any]:
     """The form the answer must have."""
     if form.kind != "json_schema":
         return {"type": form.kind}
-    schema = {"name": form.name, "schema": form.schema, "strict": form.strict, "description": form.description}
-    return {"type": form.kind, form.kind: _given(schema)}
+    schema = strict_schema(form.schema) if form.strict else form.schema
+    described = {"name": form.name, "schema": schema, "strict": form.strict, "description": form.description}
+    return {"type": form.kind, form.kind: _given(described)}
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:

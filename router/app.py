@@ -32,7 +32,7 @@ from router.log import MASK
 from router.recorder import Recorder
 from router.registry.load import Rebase, check
 from router.registry.model import Registry
-from router.registry.watch import RegistryHolder, ReloadResult, Watcher
+from router.registry.watch import RegistryHolder, ReloadResult, Watcher, signature
 from router.settings import Settings, SettingsError
 from router.status import Status
 from router.stores.opening import Stores, open_stores
@@ -70,6 +70,7 @@ class Daemon:
         settings, path = self._settings, str(self._settings.registry)
         MASK.know(settings.secrets())
         async with AsyncExitStack() as stack:
+            before = signature(path)
             # The registry first: a file with errors should not cost the start of two servers to be told.
             holder = await RegistryHolder.open(
                 partial(check, path, env=env, rebase=rebase), on_reload=self._registry_reloaded
@@ -86,7 +87,7 @@ class Daemon:
             self._votes.start()
             stack.push_async_callback(self._close_votes)
             self._registry_in_force(holder.current)
-            self._watcher = Watcher(holder, path)
+            self._watcher = Watcher(holder, path, read=before)
             await stack.enter_async_context(_background(self._watcher.run(), "registry-watcher"))
             transport = AiohttpTransport()
             stack.push_async_callback(transport.close)
@@ -204,6 +205,8 @@ class Daemon:
         if result.status == "swapped":
             self._registry_in_force(result.registry)
             self._say.info("registry_swapped", registry=result.registry.short_hash, changes=list(result.changes))
+        elif result.status == "unchanged":
+            self._say.info("registry_unchanged", registry=result.registry.short_hash)
         for problem in result.problems if result.status == "failed" else ():
             if problem.severity == "error":
                 self._say.error("registry_refused", problem=str(problem), registry=result.registry.short_hash)

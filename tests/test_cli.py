@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from router.cli import main
@@ -123,6 +125,8 @@ async def test_serve_with_no_key_starts_and_says_why_nobody_can_answer(stores: A
         assert "(no_seat)" in err
         url = line.split()[-1]
         assert (await healthcheck("--url", url))[:2] == (0, "ready\n")
+        process.send_signal(signal.SIGHUP)
+        await reloaded(url)
         second = await quorum("serve", "--port", url.rsplit(":", 1)[1], "--data-dir", str(tmp_path))
         assert second[0] == 2
         assert "cannot listen on 127.0.0.1" in second[2]
@@ -131,6 +135,17 @@ async def test_serve_with_no_key_starts_and_says_why_nobody_can_answer(stores: A
         await process.communicate()
     assert process.returncode == 0
     assert (await healthcheck("--url", url))[0] == 1
+
+
+async def reloaded(url: str) -> None:
+    """Waits until the daemon has counted a reload."""
+    async with asyncio.timeout(5), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{url}/metrics") as response:
+                text = await response.text()
+            if 'quorum_registry_reload_total{result="unchanged"} 1' in text:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def healthcheck(*words: str) -> tuple[int, str]:

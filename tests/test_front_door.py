@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from tests.fixtures_daemon import Start, registry_for
 from tests.scripted import HANG, Scripted, error, stream, whole
@@ -228,7 +229,7 @@ async def test_parameters_that_a_seat_cannot_take_are_reported_or_with_strict_av
         "    models:\n      m1", "    quirks: {drop: [seed]}\n    models:\n      m1"
     )
     quorum = await start_daemon(text)
-    asked = {"seed": 7, "temperature": 0.5, "moon_phase": "full"}
+    asked: dict[str, Any] = {"seed": 7, "temperature": 0.5, "moon_phase": "full"}
 
     loose = await quorum.chat(**asked)
     strict = await quorum.chat(**asked, quorum={"strict": True, "explain": True})

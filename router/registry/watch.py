@@ -150,7 +150,8 @@ def signature(path: str) -> Signature | None:
 class Watcher:
     """Reloads when the file has changed and then stood still for a poll, or when asked to by `nudge`.
 
-    It asks for the state of the path instead of subscribing to events, which miss bind mounts and network disks.
+    It asks for the state of the path instead of subscribing to events, which miss bind mounts and network disks. `read`
+    is the signature that the path had before the holder's registry was read from it.
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class Watcher:
         holder: RegistryHolder,
         path: str,
         *,
+        read: Signature | None = None,
         poll_s: float = POLL_S,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
@@ -165,7 +167,7 @@ class Watcher:
         self._path = path
         self._poll_s = poll_s
         self._sleep = sleep
-        self._read: Signature | None = None
+        self._read = read
         self._seen: Signature | None = None
         self._stable_polls = 0
         self._nudged = False

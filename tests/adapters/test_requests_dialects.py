@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from adapters import ADAPTERS, cerebras, cloudflare
-from adapters.types import ChatRequest, Message, Quirks, Text, ToolCall
-from tests.adapters.asking import AS_JSON, CONVERSATION, HELLO, asked, said, target
+from adapters.types import ChatRequest, Message, Quirks, Text, Tool, ToolCall
+from tests.adapters.asking import AS_JSON, CONVERSATION, HELLO, SCHEMA, asked, said, target
 
 EVERYTHING = {
     "max_tokens": 900,
@@ -224,3 +224,13 @@ def test_openrouter_s_reasoning_is_merged_with_what_the_registry_sets() -> None:
     body = asked(ADAPTERS["openrouter"], request, quirks=quirks)
     assert body["reasoning"] == {"effort": "high", "exclude": True}
     assert body["provider"] == {"data_collection": "deny"}
+
+
+def test_cerebras_gets_strict_schemas_closed_and_others_as_they_are() -> None:
+    form = asked(ADAPTERS["cerebras"], AS_JSON)["response_format"]["json_schema"]
+    assert form["schema"]["additionalProperties"] is False
+    tools = (Tool("f", parameters=SCHEMA, strict=True), Tool("g", parameters=SCHEMA))
+    strict, loose = asked(ADAPTERS["cerebras"], ChatRequest(HELLO.messages, tools=tools))["tools"]
+    assert strict["function"]["parameters"] == form["schema"]
+    assert loose["function"]["parameters"] == SCHEMA
+    assert asked(ADAPTERS["groq"], AS_JSON)["response_format"]["json_schema"]["schema"] == SCHEMA

@@ -69,10 +69,20 @@ async def test_mistral_makes_tool_ids_it_would_take(client: Client) -> None:
     assert call["id"].isalnum()
 
 
-async def test_mistral_shows_a_model_outside_the_plan_as_a_limit_of_nothing(client: Client) -> None:
-    _, body, response = await client.post(MISTRAL, hello(MISTRAL), X_Sky_Weather="no-access")
-    assert body["code"] == "1300"
-    assert response.headers["x-ratelimit-limit-req-minute"] == "0"
+@pytest.mark.parametrize(
+    ("weather", "header"),
+    [
+        ("rate-limited", "x-ratelimit-remaining-req-minute"),
+        ("quota-day", "x-ratelimit-remaining-tokens-month"),
+        ("no-access", "x-ratelimit-limit-req-minute"),
+    ],
+)
+async def test_mistral_tells_three_kinds_of_429_apart_by_headers_only(
+    client: Client, weather: str, header: str
+) -> None:
+    status, body, response = await client.post(MISTRAL, hello(MISTRAL), X_Sky_Weather=weather)
+    assert (status, body["code"]) == (429, "1300")
+    assert response.headers[header] == "0"
 
 
 async def test_cerebras_tells_its_timings_and_has_no_end_mark(client: Client) -> None:

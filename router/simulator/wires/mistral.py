@@ -61,6 +61,17 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
 # What its codes for a refused request are called, where it is not a field of the body that is wrong.
 TYPES = {"3230": "invalid_request_message_order", "3280": "invalid_function_call"}
 
+TELLING: Mapping[Fault, Mapping[str, str]] = MappingProxyType(
+    {
+        Fault.RATE_LIMITED: {"x-ratelimit-remaining-req-minute": "0"},
+        Fault.QUOTA_DAY: {
+            "x-ratelimit-limit-tokens-month": "1000000000",
+            "x-ratelimit-remaining-tokens-month": "0",
+        },
+        Fault.NO_ACCESS: {"x-ratelimit-limit-req-minute": "0", "x-ratelimit-remaining-req-minute": "0"},
+    }
+)
+
 
 def _check_forbidden(body: Body, manners: Manners) -> None:
     options = body.get("stream_options")
@@ -155,8 +166,8 @@ class MistralWire(CompatibleWire):
         return {"object": "error", "message": message, **named, "raw_status_code": status}
 
     def retry_headers(self, problem: Problem) -> dict[str, str]:
-        """It never says when; a model outside the plan shows only in a limit of nothing."""
-        return {"x-ratelimit-limit-req-minute": "0"} if problem.fault is Fault.NO_ACCESS else {}
+        """It never says when; which window is full shows only in a header, and so does a model outside the plan."""
+        return dict(TELLING.get(problem.fault, {}))
 
     def headers(self, stamp: Stamp) -> dict[str, str]:
         return {
