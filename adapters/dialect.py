@@ -68,7 +68,7 @@ class Dialect:
     refuses, `convert` {our parameter: how its value changes}, `defaults` sent where the request has none, `variants`
     what differs by model (the first that fits counts), `usage_in_streams` whether it takes `stream_options`,
     `json_streams` whether it can stream JSON, `developer_role` its word for the role of instructions, `call_id` how it
-    wants the ids of tool calls, `history` what it wants of the messages as a whole, `strict_schema` what it wants of a strict schema.
+    wants the ids of tool calls, `history` the messages as a whole, and `strict_schema` a strict schema.
 
     Hearing: `rules` its errors, `periods` the windows of its limit headers, `reasoning` the fields that may hold
     thoughts, `reasoning_inside` whether its output tokens count them, where the total does not show it.

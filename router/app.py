@@ -49,9 +49,10 @@ _LOG_DRAIN_S = 5.0
 class Daemon:
     """One Quorum. While `running` holds, it answers at `url`; `nudge` asks it to read its registry again."""
 
-    def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK, *, shared_port: bool = False) -> None:
         self.url = ""
         self._settings = settings
+        self._shared_port = shared_port
         self._clock = clock
         self._telemetry = Telemetry()
         self._say = structlog.get_logger()
@@ -119,7 +120,7 @@ class Daemon:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            await web.TCPSite(runner, settings.host, settings.port, reuse_port=self._shared_port or None).start()
         except OSError as error:
             reason = error.strerror or str(error)
             raise SettingsError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None

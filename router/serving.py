@@ -13,12 +13,24 @@ from router.app import Daemon
 from router.settings import LOOPBACK_HOSTS, Settings, SettingsError
 
 
-def serve(settings: Settings, env: Mapping[str, str], announce: Callable[[str], None]) -> None:
-    """Runs the daemon; `announce` gets its URL when it is ready. Raises `SettingsError` and `RegistryError`."""
+def serve(
+    settings: Settings,
+    env: Mapping[str, str],
+    announce: Callable[[str], None],
+    *,
+    shared_port: bool = False,
+    until: int | None = None,
+) -> None:
+    """Runs the daemon; `announce` gets its URL when it is ready. Raises `SettingsError` and `RegistryError`.
+
+    With `shared_port` others may listen on the same one; `until` is a file descriptor whose end ends the daemon too.
+    """
     refuse(settings)
-    daemon = Daemon(settings)
+    daemon = Daemon(settings, shared_port=shared_port)
 
     async def work(stopped: asyncio.Event) -> None:
+        if until is not None:
+            asyncio.get_running_loop().add_reader(until, stopped.set)
         async with daemon.running(env):
             announce(daemon.url)
             await stopped.wait()
@@ -49,12 +61,7 @@ def run_until_stopped(work: Callable[[asyncio.Event], Awaitable[None]], daemon: 
 
 
 def refuse(settings: Settings) -> None:
-    """What must not be begun, or cannot be done yet."""
-    if settings.workers > 1:
-        raise SettingsError(
-            "several workers are not built yet: "
-            "start several daemons on one DATABASE_URL and REDIS_URL behind a load balancer"
-        )
+    """Refuses to open a door that nobody guards."""
     if settings.host not in LOOPBACK_HOSTS and not settings.insecure:
         raise SettingsError(
             f"callers need no key, so listening on {settings.host} is refused: "

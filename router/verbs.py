@@ -40,9 +40,12 @@ def serve(_: argparse.Namespace, settings: Settings) -> int:
     """the daemon; prints one line with the URL when ready"""
     from router.registry.problems import RegistryError
     from router.serving import serve as run
+    from router.workers import serve_many
 
     try:
-        run(settings, environment(), lambda url: print(f"quorum is ready at {url}", flush=True))
+        (run if settings.workers == 1 else serve_many)(
+            settings, environment(), lambda url: print(f"quorum is ready at {url}", flush=True)
+        )
     except RegistryError as error:
         raise Findings(f"the registry cannot be used\n{error}") from None
     return GOOD

@@ -173,7 +173,7 @@ async def test_simulate_answers_and_refuses_a_bad_weather_file(tmp_path: Path) -
         (("ask",), "question"),
         (("serve", "--port", "http"), "QUORUM_PORT: 'http' is not allowed, it must be a whole number from 0 to 65535"),
         (("serve", "--host", "0.0.0.0"), "callers need no key, so listening on 0.0.0.0 is refused"),
-        (("serve", "--workers", "2"), "several workers are not built yet"),
+        (("serve", "--workers", "0"), "QUORUM_WORKERS: '0' is not allowed, it must be a whole number from 1 to 64"),
         (("simulate", "--port", "x"), "invalid int value: 'x'"),
         (("db", "migrat"), "did you mean 'migrate'?"),
         (("check", "--format", "yaml"), "choose from"),

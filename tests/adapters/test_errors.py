@@ -121,6 +121,45 @@ TOLD: list[tuple[str, int, Any, Kind, str | None]] = [
     ("compatible", 429, {"error": {"message": "x", "metadata": {"raw": "m is temporarily rate-limited upstream."}}}, Kind.RATE_LIMITED, "model"),
     ("compatible", 429, {"errors": [{"code": 4006, "message": "used up your daily free allocation"}]}, Kind.QUOTA_EXHAUSTED, "day"),
     ("compatible", 400, {"error": {"code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}, Kind.CONTENT_FILTER, None),
+    ("compatible", 412, {"error": {"message": "Account acme is suspended, possibly due to reaching the monthly limit."}}, Kind.BILLING, "account"),
+    ("compatible", 403, {"code": 403, "reason": "NOT_ENOUGH_BALANCE", "message": "not enough balance"}, Kind.BILLING, "account"),
+    ("compatible", 429, {"error": {"message": "Request too large for m on tokens per min (TPM): Limit 3, Requested 4."}}, Kind.CONTEXT_LENGTH, None),
+    ("compatible", 400, {"error": {"message": '{"error": {"code": "model_not_found", "message": "Gone."}}'}}, Kind.MODEL_GONE, "model"),
+    ("compatible", 400, {"error": '{"message": "Gone.", "code": "model_not_found"}'}, Kind.MODEL_GONE, "model"),
+    ("xai", 400, {"code": "invalid-argument", "error": "Incorrect API key provided: ab***yz."}, Kind.AUTH, "account"),
+    ("xai", 403, {"code": "permission-denied", "error": "Your team has used all available credits."}, Kind.BILLING, "account"),
+    ("xai", 403, {"code": "permission-denied", "error": "Your newly created team doesn't have any credits yet."}, Kind.BILLING, "account"),
+    ("xai", 403, {"code": "x", "error": "Rejected. Failed check: SAFETY_CHECK_TYPE_BIO"}, Kind.CONTENT_FILTER, None),
+    ("xai", 403, {"code": "permission-denied", "error": "This key may not do that."}, Kind.AUTH, "account"),
+    ("xai", 429, {"code": "resource-exhausted", "error": "Your team reached its monthly spending limit."}, Kind.BILLING, "account"),
+    ("xai", 429, {"code": "resource-exhausted", "error": "Too many requests. Requests per Minute (actual/limit): 2/2."}, Kind.RATE_LIMITED, "minute"),
+    ("mistral", 429, {"object": "error", "message": "Rate limit exceeded", "code": 1300}, Kind.RATE_LIMITED, "minute"),
+    ("mistral", 429, {"object": "error", "message": "Service tier capacity exceeded.", "code": "3505"}, Kind.OVERLOADED, None),
+    ("mistral", 400, {"object": "error", "message": "Invalid.", "code": "1500"}, Kind.MODEL_GONE, "model"),
+    ("mistral", 400, {"object": "error", "message": {"detail": "Too much."}, "code": 3051}, Kind.CONTEXT_LENGTH, None),
+    ("mistral", 422, {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}, Kind.INVALID_REQUEST, None),
+    ("cerebras", 503, {"message": "High traffic.", "code": "queue_exceeded", "param": "queue"}, Kind.OVERLOADED, None),
+    ("cerebras", 429, {"message": "Tokens per day limit exceeded.", "code": "token_quota_exceeded"}, Kind.QUOTA_EXHAUSTED, "day"),
+    ("cerebras", 429, {"message": "Requests per minute limit exceeded.", "code": "request_quota_exceeded"}, Kind.RATE_LIMITED, "minute"),
+    ("openrouter", 402, {"error": {"code": 402, "message": "You can only afford 12."}}, Kind.BILLING, "account"),
+    ("openrouter", 402, {"error": {"code": 402, "message": "Wait.", "metadata": {"limit_source": "openrouter_in_flight_budget"}}}, Kind.RATE_LIMITED, "minute"),
+    ("openrouter", 403, {"error": {"code": 403, "message": "Key limit exceeded (total limit)."}}, Kind.BILLING, "account"),
+    ("openrouter", 429, {"error": {"code": 429, "message": "No.", "metadata": {"limit_source": "openrouter_free_tier_daily"}}}, Kind.QUOTA_EXHAUSTED, "day"),
+    ("openrouter", 429, {"error": {"code": 429, "message": "Rate limit exceeded: free-models-per-min. "}}, Kind.RATE_LIMITED, "minute"),
+    ("openrouter", 429, {"error": {"code": 429, "message": "Provider returned error", "metadata": {"raw": {"error": {"message": "quota per day"}}}}}, Kind.RATE_LIMITED, "model"),
+    ("openrouter", 400, {"error": {"code": 400, "message": "gone/x is not a valid model ID"}}, Kind.MODEL_GONE, "model"),
+    ("cloudflare", 429, {"errors": [{"code": 3040, "message": "No more data centers"}], "success": False}, Kind.OVERLOADED, None),
+    ("cloudflare", 429, {"errors": [{"code": "4006", "message": "Spent."}], "success": False}, Kind.QUOTA_EXHAUSTED, "day"),
+    ("cloudflare", 403, {"errors": [{"code": 5035, "message": "Paid only."}]}, Kind.BILLING, "model"),
+    ("cloudflare", 403, {"errors": [{"code": 5016, "message": "Agree first."}]}, Kind.MODEL_GONE, "model"),
+    ("cloudflare", 403, {"errors": [{"code": 10000, "message": "Authentication error"}]}, Kind.AUTH, "account"),
+    ("cloudflare", 400, {"errors": [{"code": 5024, "message": "JSON Mode couldn't be met"}]}, Kind.BAD_RESPONSE, None),
+    ("nvidia", 400, {"detail": "Function id 'x': DEGRADED function cannot be invoked"}, Kind.OVERLOADED, None),
+    ("nvidia", 404, {"detail": "Function 'x': Not found for account 'y'"}, Kind.MODEL_GONE, "model"),
+    ("nvidia", 410, {"detail": "The model 'm' has reached its end of life on 2026-08-26."}, Kind.MODEL_GONE, "model"),
+    ("huggingface", 402, {"error": "You have exceeded your monthly included credits for Inference Providers."}, Kind.BILLING, "account"),
+    ("huggingface", 400, {"error": {"message": "The requested model 'x' is not supported by any provider you have enabled."}}, Kind.MODEL_GONE, "model"),
+    ("huggingface", 404, {"code": 404, "reason": "MODEL_NOT_FOUND", "message": "model not found", "metadata": {}}, Kind.MODEL_GONE, "model"),
 ]  # fmt: skip
 
 
@@ -152,6 +191,39 @@ def quota(quota_id: str) -> Any:
 )  # fmt: skip
 def test_how_long_to_wait(adapter: str, headers: dict[str, str], body: Any, wait: float | None) -> None:
     assert error(adapter, 429, body, headers).retry_after_s == (wait and pytest.approx(wait))
+
+
+@pytest.mark.parametrize(
+    ("adapter", "headers", "kind", "scope", "wait"),
+    [
+        ("mistral", {"x-ratelimit-limit-req-minute": "0"}, Kind.MODEL_GONE, "model", None),
+        ("mistral", {"x-ratelimit-remaining-tokens-month": "0"}, Kind.QUOTA_EXHAUSTED, "month", None),
+        ("cerebras", {"x-ratelimit-remaining-tokens-day": "0", "x-ratelimit-reset-tokens-day": "330.5", "x-ratelimit-remaining-tokens-minute": "0", "x-ratelimit-reset-tokens-minute": "11"}, Kind.QUOTA_EXHAUSTED, "day", 330.5),
+        ("cerebras", {"x-ratelimit-remaining-requests-minute": "0", "x-ratelimit-reset-requests-minute": "7.5"}, Kind.RATE_LIMITED, "minute", 7.5),
+        ("cerebras", {"x-ratelimit-remaining-requests-minute": "3", "x-ratelimit-reset-requests-minute": "7.5"}, Kind.RATE_LIMITED, "minute", None),
+        ("openrouter", {"date": "Wed, 19 Aug 2026 14:00:00 GMT", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1787148060000"}, Kind.RATE_LIMITED, "minute", 60),
+        ("compatible", {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "2"}, Kind.RATE_LIMITED, "minute", 2),
+    ],
+)  # fmt: skip
+def test_what_only_the_headers_of_a_429_tell(
+    adapter: str, headers: dict[str, str], kind: Kind, scope: str | None, wait: float | None
+) -> None:
+    found = error(adapter, 429, {"message": "Too many requests"}, headers)
+    assert (found.kind, found.scope, found.retry_after_s) == (kind, scope, wait and pytest.approx(wait))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"retry_after": 12}, {"retry_after": "12s"}, {"metadata": {"retry_after_seconds": 12.0}}]
+)
+def test_a_wait_may_stand_in_the_body(fields: dict[str, Any]) -> None:
+    assert error("compatible", 429, {"error": {"message": "Later.", **fields}}).retry_after_s == 12
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_an_answer_that_is_still_pending_is_no_answer(adapter: str) -> None:
+    with pytest.raises(ProviderError, match="still pending") as raised:
+        ADAPTERS[adapter].parse_response(202, {"nvcf-status": "pending-evaluation"}, b"")
+    assert raised.value.kind is Kind.OVERLOADED
 
 
 def test_only_what_passes_is_waited_for() -> None:

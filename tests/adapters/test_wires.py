@@ -68,6 +68,8 @@ def test_where_text_and_thoughts_may_stand(fields: dict[str, Any], text: str, re
     ("reason", "finish"),
     [
         ("eos", "stop"),
+        ("STOP", "stop"),
+        ("MAX_TOKENS", "length"),
         ("end_turn", "stop"),
         ("COMPLETE", "stop"),
         ("max_tokens", "length"),
@@ -82,10 +84,14 @@ def test_finish_reasons(reason: Any, finish: str) -> None:
     assert whole(COMPATIBLE, message(reason, content="Hi")).finish_reason == finish
 
 
-def test_the_finish_reason_error_is_an_error() -> None:
-    with pytest.raises(ProviderError, match="error") as raised:
-        whole(COMPATIBLE, message("error", content="Hi"))
-    assert raised.value.kind is ErrorKind.BAD_RESPONSE
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [("error", ErrorKind.BAD_RESPONSE), ("insufficient_system_resource", ErrorKind.OVERLOADED)],
+)
+def test_a_finish_reason_may_be_an_error(reason: str, kind: ErrorKind) -> None:
+    with pytest.raises(ProviderError, match=reason) as raised:
+        whole(COMPATIBLE, message(reason, content="Hi"))
+    assert raised.value.kind is kind
 
 
 @pytest.mark.parametrize("arguments", ['{"a":1}', {"a": 1}])
@@ -133,6 +139,47 @@ def test_usage_may_stand_elsewhere_in_a_stream(place: Any) -> None:
 def test_reasoning_that_is_billed_beside_the_output_is_added_to_it() -> None:
     used = {"completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 228}}
     assert whole(OUTSIDE, {**message(content="Hi"), "usage": used}).usage == Usage(None, None, 229, 228)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "total", "output"),
+    [
+        (OUTSIDE, 241, 229),
+        (OUTSIDE, 13, 1),
+        (OUTSIDE, None, 229),
+        (COMPATIBLE, 241, 229),
+        (COMPATIBLE, 13, 1),
+        (COMPATIBLE, None, 1),
+    ],
+)
+def test_the_total_tells_whether_reasoning_is_counted_already(
+    dialect: Adapter | Dialect, total: int | None, output: int
+) -> None:
+    details = {"completion_tokens_details": {"reasoning_tokens": 228}}
+    used = {"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": total, **details}
+    found = whole(dialect, {**message(content="Hi"), "usage": used}).usage
+    assert found == Usage(12, None, output, min(228, output))
+
+
+def test_xai_bills_reasoning_beside_the_output() -> None:
+    used = {"completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 228}}
+    assert whole(ADAPTERS["xai"], {**message(content="Hi"), "usage": used}).usage.output_tokens == 229
+
+
+def test_a_single_function_call_of_old_counts_as_a_tool_call() -> None:
+    call = {"name": "f", "arguments": '{"a":1}'}
+    [found] = whole(COMPATIBLE, message("function_call", content=None, function_call=call)).tool_calls
+    assert (found.name, found.arguments) == ("f", '{"a":1}')
+    pieces = [{"name": "f", "arguments": ""}, {"arguments": '{"a"'}, {"arguments": ":1}"}]
+    chunks = [chunk(function_call=piece) for piece in pieces]
+    [streamed_call] = streamed(COMPATIBLE, *chunks, chunk("function_call")).tool_calls
+    assert (streamed_call.name, streamed_call.arguments) == ("f", '{"a":1}')
+
+
+def test_a_proof_of_thinking_is_kept_with_its_call() -> None:
+    call = {"id": "c", "function": {"name": "f"}, "extra_content": {"google": {"thought_signature": "sig"}}}
+    [found] = whole(COMPATIBLE, message(tool_calls=[call])).tool_calls
+    assert found.signature == "sig"
 
 
 def test_a_stream_may_end_without_done_and_skip_broken_lines() -> None:
