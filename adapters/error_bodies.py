@@ -184,8 +184,6 @@ def _page_facts(status: int, body: bytes, headers: Mapping[str, str]) -> Facts:
 
 _TITLE = re.compile(r"<title[^>]{0,100}>([^<]{1,300})", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]{0,300}>")
-
-
 _WORDS = ("message", "error", "detail", "errors", "msg", "title")
 
 

@@ -20,6 +20,7 @@ DIALECT = Dialect(
             drop=_SAMPLING,
             convert={"reasoning_effort": worded({**_LOW_AT_LEAST, "medium": "high"})},
         ),
+        # think as much as they like, up to grok-4.20
         Variant(words(r"^grok-(?:[34](?:-|$)|4\.[0-2]|code)"), drop=_SAMPLING | _EFFORT),
         Variant(
             words(r"^grok-4\.3"),

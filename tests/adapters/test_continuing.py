@@ -22,10 +22,10 @@ IDS: dict[str, tuple[str | None, str | None]] = {
     "huggingface": ("", ""),
     "mistral": ("6IgxW8LfZ", "3EpsLcLQ3"),
     "nvidia": ("chatcmpl-tool-" + "a" * 32, "chatcmpl-tool-" + "b" * 32),
-    "openai": ("call_62136354", "call_62136355"),
     "openrouter": ("toolu_bdrk_01L9pX1Wp4FAEq9TT2Z6UAe7", "tool_1_weather"),
     "xai": ("call_91559871", "call_91559872"),
 }
+PLAIN_IDS = ("call_62136354", "call_62136355")
 NAMES = ("weather", "get-time")
 ARGUMENTS = ({"city": "Oslo"}, {"at": [1, 2]})
 SIGNATURE = "c2lnbmF0dXJl"
@@ -34,7 +34,7 @@ SIGNATURE = "c2lnbmF0dXJl"
 def openai_answer(maker: str) -> Json:
     calls = [
         {"id": call_id, "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
-        for call_id, name, arguments in zip(IDS[maker], NAMES, ARGUMENTS, strict=True)
+        for call_id, name, arguments in zip(IDS.get(maker, PLAIN_IDS), NAMES, ARGUMENTS, strict=True)
     ]
     message = {"role": "assistant", "content": None, "tool_calls": calls}
     return {"id": "r", "choices": [{"message": message, "finish_reason": "tool_calls"}]}
