@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.collect import collect
 from adapters.error_bodies import answer_document, error_of, event_document
-from adapters.error_rules import Rule, codes, words
+from adapters.error_rules import MODEL_CLOSED, Rule, codes, words
 from adapters.errors import ErrorKind, ProviderError
 from adapters.headers import PER_MINUTE, limits_seen
 from adapters.reading import count, items, json_text, obj, string, total, usage
@@ -68,6 +68,7 @@ _FINISH: Mapping[str, FinishReason] = {
 RULES = (
     Rule(ErrorKind.QUOTA_EXHAUSTED, "month", text=words(r"spend_limit_reached")),
     Rule(ErrorKind.BILLING, text=words(r"specified API usage limits")),
+    MODEL_CLOSED,
     Rule(ErrorKind.AUTH, codes=codes("permission_error")),
     Rule(ErrorKind.MODEL_GONE, codes=codes("not_found_error")),
     Rule(ErrorKind.CONTEXT_LENGTH, codes=codes("request_too_large")),

@@ -61,6 +61,11 @@ def codes(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
+# A 403 that speaks of a model is about that model: the key is good, and the provider's other models may still answer.
+MODEL_CLOSED = Rule(
+    ErrorKind.MODEL_GONE, text=words(r"\bmodels?[ /:`'\"]|licen[cs]e .{0,80}agreed"), status=frozenset({403})
+)
+
 # What holds for every provider; a provider's own rules come before these.
 COMMON_RULES: Rules = (
     Rule(
@@ -166,6 +171,7 @@ COMMON_RULES: Rules = (
         text=words(r"per[ _-]?day|/ ?day\b|\bdaily\b|\b(?:RPD|TPD)\b|\b86400s\b|modelbyday"),
         status=frozenset({429}),
     ),
+    MODEL_CLOSED,
     Rule(ErrorKind.SERVER_ERROR, codes=codes("server_error", "internal_server_error", "internal_error")),
     Rule(ErrorKind.RATE_LIMITED, codes=codes("rate_limit_exceeded", "rate_limit_error", "rate_limited", "slow_down")),
 )

@@ -84,12 +84,17 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def quorum(start_daemon: Start, simulator: Simulator) -> Running:
+    return await start_daemon(registry_of(simulator))
+
+
+def registry_of(simulator: Simulator) -> str:
+    """One model at each of the twelve, every one of which may be asked for anything."""
     entries = "".join(
         f"  {name}:\n    adapter: {name}\n    base_url: {simulator.url}{base_path(name)}\n    api_key: ${{KEY}}\n"
         f"    models: {{{json.dumps(PROVIDERS[name].lists[0])}: {{tier: cheap, family: {name}}}}}\n"
         for name in TWELVE
     )
-    return await start_daemon(f"version: 1\ntiers: {{cheap: {{}}}}\nproviders:\n{entries}")
+    return f"version: 1\ntiers: {{cheap: {{}}}}\nproviders:\n{entries}"
 
 
 def base_path(name: str) -> str:

@@ -1,0 +1,60 @@
+"""Every weather of the simulator over every wire: what the daemon makes of it, and what it then leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from router.simulator import PROVIDERS, Simulator, parse_script, start_simulator
+from tests.fixtures_daemon import Running, Start
+from tests.test_twelve import TWELVE, registry_of
+
+# weather → the kind that everybody's attempt ends in, and those who say it otherwise
+KINDS: dict[str, tuple[str, dict[str, str]]] = {
+    "outage": ("server_error", {"gemini": "overloaded"}),
+    "server-error": ("server_error", {}),
+    "overloaded": ("overloaded", {"openrouter": "rate_limited", "xai": "server_error"}),
+    "reset": ("connection", {}),
+    "rate-limited": ("rate_limited", {}),
+    # three have no daily quota: they run out of credits, or of what the minute allows
+    "quota-day": ("quota_exhausted", {"nvidia": "rate_limited", "xai": "billing", "huggingface": "billing"}),
+    "billing": ("billing", {}),
+    "bad-key": ("auth", {}),
+    "model-gone": ("model_gone", {}),
+    "no-access": ("model_gone", {}),
+    "garbage": ("bad_response", {}),
+    "half-json": ("bad_response", {}),
+    "empty": ("bad_response", {}),
+    "content-filter": ("content_filter", {}),
+    "context-length": ("context_length", {}),
+}
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    running = await start_simulator()
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+async def quorum(start_daemon: Start, simulator: Simulator) -> Running:
+    return await start_daemon(registry_of(simulator))
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("weather", KINDS)
+async def test_every_wire_tells_the_same_weather(
+    quorum: Running, simulator: Simulator, weather: str, streamed: bool
+) -> None:
+    simulator.state.set_weather(parse_script({"*": weather}, PROVIDERS))
+    usual, otherwise = KINDS[weather]
+    told = {}
+    for name in TWELVE:
+        model = f"{name}/{PROVIDERS[name].lists[0]}"
+        reply = await quorum.chat(model=model, stream=streamed)
+        # A stream that broke after its beginning is a 200 with an error in its last event.
+        said = reply.json if reply.status != 200 or not streamed else reply.chunks[-1]
+        told[name] = said["error"]["attempts"][0]["error_type"]
+    assert told == {name: otherwise.get(name, usual) for name in TWELVE}
