@@ -12,6 +12,7 @@ import structlog
 from adapters.types import Answer
 from router.calls import Decision
 from router.plan import Plan
+from router.rerouting import is_rerouted
 from router.telemetry import Telemetry
 from router.vote import Vote
 from router.votes.record import PayloadRow, RequestRow, Row, VoteRow, utc
@@ -50,12 +51,15 @@ class Recorder:
         self._telemetry = telemetry
         self._replica = replica
         self._keep_payloads = keep_payloads
+        self._rerouted: dict[str, str | None] = {}  # seat id → the other model that answered last
 
     def vote(self, vote: Vote) -> None:
         """One attempt has ended."""
         self._log.append(self._vote_row(vote))
         if self._keep_payloads and vote.answer is not None:
             self._log.append(_payload(vote.request_id, vote.vote_id, vote.created_at, "out", orjson.dumps(vote.answer)))
+        if vote.ok:
+            self._notice_rerouting(vote)
         seat, telemetry = vote.seat, self._telemetry
         provider, model = seat.provider.id, seat.model.id
         telemetry.votes(provider, model, vote.role, vote.outcome, vote.error_type or "").inc()
@@ -92,6 +96,12 @@ class Recorder:
             ms=round(finished.duration_ms),
             cost_usd=row.cost_usd,
         )
+
+    def _notice_rerouting(self, vote: Vote) -> None:
+        other = vote.response_model if is_rerouted(vote.seat.model.id, vote.response_model) else None
+        if other is not None and other != self._rerouted.get(vote.seat.id):
+            structlog.get_logger().warning("rerouted", asked=vote.seat.id, served=other)
+        self._rerouted[vote.seat.id] = other
 
     def _vote_row(self, vote: Vote) -> VoteRow:
         seat, error = vote.seat, vote.error

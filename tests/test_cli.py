@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ import pytest
 from router.cli import main
 from router.registry.schema import SCHEMA_FILE
 from tests.fixtures_daemon import Start, registry_for
-from tests.scripted import Scripted, error, stream, whole
+from tests.rim import Providers
+from tests.scripted import error, stream, whole
 
 ROOT = Path(__file__).parent.parent
-Providers = Callable[[int], Awaitable[list[Scripted]]]
 
 
 async def quorum(*words: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:

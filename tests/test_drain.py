@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,8 @@ import pytest
 from router.app import Daemon
 from router.settings import load_settings
 from tests.fixtures_daemon import Reply, registry_for
-from tests.scripted import HANG, Scripted, stream
-
-Providers = Callable[[int], Awaitable[list[Scripted]]]
+from tests.rim import Providers
+from tests.scripted import HANG, stream
 
 
 @pytest.fixture

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from tests.fixtures_daemon import Start, registry_for
-from tests.scripted import Scripted, stream, whole
+from tests.rim import Providers
+from tests.scripted import stream, whole
 
-Providers = Callable[[int], Awaitable[list[Scripted]]]
 PERSON = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.fixtures_daemon import Start, registry_for
-from tests.scripted import HANG, Scripted, error, stream, whole
-
-Providers = Callable[[int], Awaitable[list[Scripted]]]
+from tests.rim import Providers
+from tests.scripted import HANG, error, stream, whole
 
 
 async def test_a_whole_answer_tells_who_gave_it(start_daemon: Start, providers: Providers) -> None:

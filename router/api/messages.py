@@ -82,10 +82,10 @@ def _part(part: Any, at: str) -> Part:
 
 
 def _image(value: Any, at: str) -> Image:
-    url = value.get("url") if isinstance(value, dict) else None
+    url = value.get("url") if isinstance(value, dict) else value  # some clients send the URL itself
     if not isinstance(url, str) or not url.startswith(_IMAGE_URLS):
         raise invalid(f"{at}.url must be an https: URL or a data:image/…;base64 URL", f"{at}.url")
-    detail = value.get("detail")
+    detail = value.get("detail") if isinstance(value, dict) else None
     return Image(url, detail if isinstance(detail, str) else None)
 
 

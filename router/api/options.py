@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from router.api.errors import ApiError
-from router.api.values import did_you_mean, invalid, named, near_miss, quoted
+from router.api.values import did_you_mean, invalid, named, near_miss, quoted, slip_of
 from router.plan import MAX_COUNCIL_SIZE, Options
 from router.registry.model import STRATEGIES, Registry
 
@@ -77,7 +77,7 @@ def _no_slips(headers: Mapping[str, str]) -> None:
     """A header that is nearly one of ours was meant to be one: it must not be ignored in silence."""
     for header in headers:
         if header[: len(_PREFIX)].lower() == _PREFIX and header.title() not in _HEADERS:
-            near = near_miss(header.title(), _HEADERS, cutoff=0.85)
+            near = slip_of(header.title(), _HEADERS)
             if near:
                 raise invalid(f"unknown header {quoted(header)}, did you mean '{near}'?", header[:60])
 

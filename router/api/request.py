@@ -11,7 +11,7 @@ from adapters.types import ChatRequest
 from router.api.messages import read_messages
 from router.api.params import PARAMS, read_params
 from router.api.tools import read_response_format, read_tool_choice, read_tools
-from router.api.values import invalid, named, near_miss, quoted, typed
+from router.api.values import invalid, named, quoted, slip_of, typed
 
 MAX_UNKNOWN_FIELDS = 32
 
@@ -64,7 +64,7 @@ def _unknown_fields(document: Mapping[str, Any]) -> tuple[str, ...]:
     if len(unknown) > MAX_UNKNOWN_FIELDS:
         raise invalid(f"the body has {len(unknown)} unknown fields, such as {quoted(min(unknown))}")
     for name in sorted(unknown):
-        near = near_miss(name, KNOWN_FIELDS, cutoff=0.85)
+        near = slip_of(name, KNOWN_FIELDS)
         if near:
             raise invalid(f"unknown field {quoted(name)}, did you mean '{near}'?", name)
     return tuple(name[:60] for name in sorted(unknown))

@@ -23,7 +23,7 @@ def read_tools(value: Any) -> tuple[Tool, ...]:
 
 
 def _tool(item: Any, at: str) -> Tool:
-    if not isinstance(item, dict) or item.get("type") != "function":
+    if not isinstance(item, dict) or item.get("type", "function") != "function":
         raise invalid(f"{at}.type must be 'function'", f"{at}.type")
     function = item.get("function")
     if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:

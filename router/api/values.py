@@ -9,6 +9,7 @@ from typing import Any
 from router.api.errors import ApiError
 
 MAX_DEPTH = 64  # of a JSON schema or any other nested value that is passed on
+_SLIP_CHARS = 3
 _SHOWN_CHARS = 60
 
 
@@ -22,6 +23,18 @@ def near_miss(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | Non
     if len(word) > _SHOWN_CHARS:
         return None
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), None)
+
+
+def slip_of(word: str, known: Iterable[str]) -> str | None:
+    """The known word that this one is a slip of the pen away from: hardly a letter differs.
+
+    `reasoning_format`, which some providers know, is near `reasoning_effort` but no slip of it.
+    """
+    near = near_miss(word, known, cutoff=0.8)
+    if near is None:
+        return None
+    same = sum(block.size for block in difflib.SequenceMatcher(None, word, near).get_matching_blocks())
+    return near if len(word) + len(near) - 2 * same <= _SLIP_CHARS else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -28,6 +28,7 @@ from router.registry.model import (
 )
 
 DEFAULT_RANK = 100
+_CAPABILITY_PARAMS = {"seed": ("seed",), "logprobs": ("logprobs", "top_logprobs")}
 
 
 def build(document: Document, written: Mapping[str, Any], accounts: Mapping[str, Account], source: str) -> Registry:
@@ -158,7 +159,7 @@ def _seat(provider: Provider, model: Model, tier: str, timeouts: Timeouts, quirk
         api_key=provider.api_key,
         supports=model.supports or frozenset(),
         max_output_tokens=model.max_output_tokens,
-        quirks=quirks,
+        quirks=replace(quirks, drop=quirks.drop | _not_supported(model)),
     )
     return Seat(
         id=f"{provider.id}/{model.id}",
@@ -168,6 +169,15 @@ def _seat(provider: Provider, model: Model, tier: str, timeouts: Timeouts, quirk
         tier=tier,
         rank=model.tiers[tier],
         timeouts=replace(timeouts, **provider.timeouts),
+    )
+
+
+def _not_supported(model: Model) -> frozenset[str]:
+    """Parameters that a model is not sent, since the registry says what it supports and that is not among it."""
+    if model.supports is None:
+        return frozenset()
+    return frozenset(
+        param for word, params in _CAPABILITY_PARAMS.items() if word not in model.supports for param in params
     )
 
 

@@ -65,7 +65,7 @@ MALFORMED: list[tuple[dict[str, Any], str, str]] = [
     (user([{"type": "text", "text": "a"}, {"type": "text", "text": 1}]), "messages[0].content[1].text", "not 1"),
     (user([{"type": ["text"]}]), "messages[0].content[0].type", "not a list of 1"),
     (user([{"type": "image_url"}]), "messages[0].content[0].image_url.url", "an https: URL"),
-    (user([{"type": "image_url", "image_url": "https://x"}]), "messages[0].content[0].image_url.url", "https:"),
+    (user([{"type": "image_url", "image_url": "ftp://x"}]), "messages[0].content[0].image_url.url", "https:"),
     (user([{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]), "messages[0].content[0].image_url.url",
      "data:image/"),
     (user([{"type": "input_audio", "input_audio": DEEP}]), "messages[0].content[0]", "nested deeper than 64"),
