@@ -49,6 +49,7 @@ BASE_URL = "https://api.anthropic.com/v1"
 VERSION = "2023-06-01"
 DEFAULT_MAX_TOKENS = 4096  # the format demands a number; this one every model takes
 
+_CHOICES = {"auto": "auto", "none": "none", "required": "any", "tool": "tool"}
 _EFFORTS = {"none": "low", "minimal": "low"}
 PARAMS: Mapping[str, tuple[str, Convert]] = {
     "max_tokens": ("max_tokens", same),
@@ -137,9 +138,6 @@ def _id(call_id: str) -> str:  # another provider's, in the letters allowed here
 def _tool(tool: Tool) -> dict[str, Any]:
     described = {"name": tool.name, "input_schema": tool.parameters or {"type": "object", "properties": {}}}
     return described if tool.description is None else {**described, "description": tool.description}
-
-
-_CHOICES = {"auto": "auto", "none": "none", "required": "any", "tool": "tool"}
 
 
 def _tool_choice(request: ChatRequest) -> dict[str, Any]:

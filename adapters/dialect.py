@@ -88,7 +88,7 @@ class Dialect:
     strict_schema: Convert = same
     rules: Rules = ()
     periods: Mapping[Unit, Per] = field(default_factory=dict)
-    reasoning: tuple[str, ...] = ("reasoning_content", "reasoning")
+    reasoning: tuple[str, ...] = ("reasoning_content", "reasoning", "thinking")
     reasoning_inside: bool = True
 
     # --- asking ---

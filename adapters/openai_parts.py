@@ -103,7 +103,12 @@ _FINISH: Mapping[str, FinishReason] = {
 
 
 def first_choice(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The choice numbered 0; an empty one where an event has none of it."""
+    """The choice numbered 0; an empty one where an event has none of it.
+
+    Ollama's own endpoint has no choices: its one message and the reason stand in the document itself.
+    """
+    if "choices" not in document and isinstance(document.get("message"), dict):
+        return {"message": document["message"], "finish_reason": document.get("done_reason")}
     choices = (obj(choice) for choice in items(document.get("choices")))
     return next((choice for choice in choices if not choice.get("index")), {})
 
@@ -169,15 +174,16 @@ def usage_of(document: Mapping[str, Any], choice: Mapping[str, Any], *, reasonin
 
     Where the total does not show it, `reasoning_inside` tells whether output tokens already count the reasoning.
     """
-    places = (document.get("usage"), obj(document.get("x_groq")).get("usage"), choice.get("usage"))
+    ollama = document if "eval_count" in document else None
+    places = (document.get("usage"), obj(document.get("x_groq")).get("usage"), choice.get("usage"), ollama)
     used = next(filter(None, map(obj, places)), None)
     if used is None:
         return None
     details, prompt = obj(used.get("completion_tokens_details")), obj(used.get("prompt_tokens_details"))
     hidden = _known(details.get("reasoning_tokens"), used.get("reasoning_tokens"))
     cached = _known(*map(prompt.get, _CACHED), *map(used.get, _CACHED))
-    output = _known(used.get("completion_tokens"), used.get("output_tokens"))
-    sent = _known(used.get("prompt_tokens"), used.get("input_tokens"))
+    output = _known(*map(used.get, ("completion_tokens", "output_tokens", "eval_count")))
+    sent = _known(*map(used.get, ("prompt_tokens", "input_tokens", "prompt_eval_count")))
     if hidden and output is not None and not _counted(sent, output, hidden, used, reasoning_inside):
         output = total(output, hidden)
     return usage(sent, cached, output, hidden)

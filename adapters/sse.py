@@ -72,6 +72,10 @@ class SseParser:
         if not line:
             self._dispatch(events)
             return
+        if line.startswith(b"{"):  # a line of JSON is no field of this format: some local servers stream it bare
+            self._dispatch(events)
+            events.append(Event("", _text(line)))
+            return
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data_bytes += len(line)

@@ -220,7 +220,8 @@ _TIMEOUT_WORDS = {
 
 def _is_stream(response: Response) -> bool:
     """A provider may answer a stream request with a plain JSON body: an error, or because it cannot stream this."""
-    return response.status < 300 and "json" not in response.headers.get("content-type", "")
+    kind = response.headers.get("content-type", "")
+    return response.status < 300 and ("json" not in kind or "ndjson" in kind)
 
 
 async def _events(response: Response) -> AsyncGenerator[list[Event], None]:
