@@ -86,19 +86,21 @@ class Attempts:
             structlog.get_logger().exception("attempt_bug", provider=attempt.seat.provider.id)
             error = ProviderError(ErrorKind.INTERNAL, f"internal error: {type(bug).__name__}")
         finally:
-            permit.settle(error)
+            permit.settle(error, leaked=exchange.leaked)
         return self._vote(attempt, exchange, "ok" if answer else "failed", answer, error)
 
     def _exchange(self, attempt: Attempt) -> Exchange:
         seat = attempt.seat
+        stream = attempt.deliver is not None and not self._guards.leaks(seat)
         timer = Timer(
             seat.timeouts,
             began=self._clock.monotonic(),
             deadline=attempt.deadline,
             silence_s=attempt.silence_s,
-            stream=attempt.deliver is not None,
+            stream=stream,
         )
-        return Exchange(seat, self._adapters[seat.target.adapter], timer, self._clock, attempt.deliver)
+        adapter = self._adapters[seat.target.adapter]
+        return Exchange(seat, adapter, timer, self._clock, attempt.deliver, stream=stream)
 
     def _vote(
         self,

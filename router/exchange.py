@@ -30,17 +30,22 @@ class CallerGone(Exception):
 class Exchange:
     """An exchange under way. Its public fields say how far it got, so that however it ends a vote can tell.
 
-    `committed` is True once the caller has seen a part of the answer. With `deliver` the answer is streamed.
+    With `deliver` the caller gets the answer piece by piece, with `stream` the provider is asked for pieces too.
+    `committed` is True once the caller has seen a part of the answer.
     """
 
-    def __init__(self, seat: Seat, adapter: Adapter, timer: Timer, clock: Clock, deliver: Deliver | None) -> None:
+    def __init__(
+        self, seat: Seat, adapter: Adapter, timer: Timer, clock: Clock, deliver: Deliver | None, *, stream: bool
+    ) -> None:
         self._seat = seat
         self._adapter = adapter
         self._timer = timer
         self._clock = clock
         self._deliver = deliver
+        self._stream = stream
         self.began = clock.monotonic()
         self.sent = False
+        self.leaked = False
         self.committed = False
         self.status: int | None = None
         self.connect_ms: float | None = None
@@ -53,7 +58,7 @@ class Exchange:
 
     async def run(self, transport: Transport, request: ChatRequest) -> Answer:
         """The provider's answer; raises `ProviderError` for whatever else it does, `CallerGone` from `deliver`."""
-        http = self._adapter.build_request(self._seat.target, request, stream=self._deliver is not None)
+        http = self._adapter.build_request(self._seat.target, request, stream=self._stream)
         response: Response | None = None
         try:
             async with self._timer.running():
@@ -63,7 +68,7 @@ class Exchange:
                 )
                 self.status, self.connect_ms = response.status, response.connect_ms
                 self.provider_request_id = request_id(response.headers) or None
-                if self._deliver is not None and _is_stream(response):
+                if self._stream and self._deliver is not None and _is_stream(response):
                     return await self._streamed(response, self._deliver)
                 return await self._whole(response)
         except NotSent:
@@ -118,6 +123,7 @@ class Exchange:
                     self._timer.until_first_token()  # a comment or a role is not yet a sign of life
                 elif events:
                     self._timer.until_next_piece()
+        self.leaked = collector.leaked
         if ended:
             await response.finish()
         await self._hand_on(collector.close(), deliver)

@@ -362,3 +362,19 @@ async def test_a_finished_stream_that_stays_open_is_an_answer(
 
     assert (reply.text, reply.done) == ("whole", True)
     assert (await quorum.recorded(reply))["votes"][0]["outcome"] == "ok"
+
+
+async def test_a_seat_whose_thoughts_slipped_out_is_asked_for_whole_answers_since(
+    start_daemon: Start, providers: Providers
+) -> None:
+    (one,) = await providers(1)
+    one.then(stream("hmm, 6*7", " is...", "</think>", "42"), whole("hmm again</think>\n\n43"))
+    quorum = await start_daemon(seats([one]))
+
+    slipped, caught = await quorum.chat(stream=True), await quorum.chat(stream=True)
+
+    assert "</think>" not in slipped.text
+    assert slipped.text.endswith("42")
+    assert (caught.text, caught.done) == ("43", True)
+    assert [asked["stream"] for asked in one.seen] == [True, False]
+    assert (await quorum.get("/v1/weather")).json["providers"][0]["models"][0]["state"] == "leaking"

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from router.api.models import json_response
 from router.guards import Guards
-from router.guards.weather import Block
+from router.guards.weather import LEAKING, Block
 from router.registry.model import Model, Provider, Registry
 from router.votes.record import utc
 
@@ -53,7 +53,9 @@ class WeatherApi:
 
     def _block(self, registry: Registry, provider: Provider, model: Model) -> Block:
         seat = registry.seats.get(f"{provider.id}/{model.id}")
-        return (self._guards.block(seat) if seat else None) or _CLEAR
+        if seat is None:
+            return _CLEAR
+        return self._guards.block(seat) or (LEAKING if self._guards.leaks(seat) else _CLEAR)
 
 
 def _told(block: Block) -> dict[str, Any]:

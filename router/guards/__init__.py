@@ -17,11 +17,11 @@ class Permit:
     _guards: Guards
     _settled: bool = field(default=False)
 
-    def settle(self, error: ProviderError | None) -> None:
+    def settle(self, error: ProviderError | None, *, leaked: bool = False) -> None:
         """Tells every guard how the attempt ended: None for an answer or for nothing to say."""
         if not self._settled:
             self._settled = True
-            self._guards._settle(self.seat, error)
+            self._guards._settle(self.seat, error, leaked)
 
 
 class Guards:
@@ -57,7 +57,13 @@ class Guards:
         """How many attempts are under way at a provider."""
         return self._inflight.get(provider, 0)
 
-    def _settle(self, seat: Seat, error: ProviderError | None) -> None:
+    def leaks(self, seat: Seat) -> bool:
+        """Whether the seat may only be asked for whole answers."""
+        return self._weather.leaks(seat)
+
+    def _settle(self, seat: Seat, error: ProviderError | None, leaked: bool) -> None:
         self._inflight[seat.provider.id] -= 1
+        if leaked:
+            self._weather.leak(seat)
         if error is not None:
             self._weather.learn(seat, error)

@@ -17,7 +17,9 @@ from adapters.types import Secret
 from router.clock import Clock
 from router.registry.model import Limit, Registry, Seat
 
-State = Literal["clear", "limited", "quota-spent", "failing", "model-gone", "billing", "bad-key", "no-key", "disabled"]
+State = Literal[
+    "clear", "leaking", "limited", "quota-spent", "failing", "model-gone", "billing", "bad-key", "no-key", "disabled"
+]
 _STATE: Mapping[ErrorKind, State] = {
     ErrorKind.RATE_LIMITED: "limited",
     ErrorKind.QUOTA_EXHAUSTED: "quota-spent",
@@ -61,6 +63,9 @@ class StateChange:
     loud: bool = False
 
 
+LEAKING = Block("leaking", "its thoughts came as text in a stream: it is asked for whole answers since")
+
+
 class Weather:
     """The waits and stops that this process has learned, told of every change through `on_change`."""
 
@@ -69,6 +74,7 @@ class Weather:
         self._on_change = on_change
         self._waits: dict[str, tuple[float, Block]] = {}  # seat id → (monotonic end, block)
         self._stops: dict[str, Block] = {}  # seat id or provider id → block
+        self._leaky: set[str] = set()  # seat ids
 
     def block(self, seat: Seat) -> Block | None:
         """Why this seat cannot be asked now, or None."""
@@ -99,6 +105,16 @@ class Weather:
             case None:
                 pass
 
+    def leak(self, seat: Seat) -> None:
+        """Thoughts of this seat came as text in a stream, and were known as thoughts only when they had gone out."""
+        if seat.id not in self._leaky:
+            self._leaky.add(seat.id)
+            self._on_change(StateChange(seat.id, "leaking", LEAKING.reason, loud=True))
+
+    def leaks(self, seat: Seat) -> bool:
+        """Whether the seat may only be asked for whole answers, in which thoughts can be told from text."""
+        return seat.id in self._leaky
+
     def reconcile(self, old: Registry, new: Registry) -> None:
         """After a reload: stops end where a provider changed, waits where its key did; what has gone is forgotten."""
         changed = {id for id, provider in old.providers.items() if new.providers.get(id) != provider}
@@ -106,6 +122,7 @@ class Weather:
             if _provider(subject) in changed:
                 del self._stops[subject]
                 self._on_change(StateChange(subject, "clear", "the registry changed"))
+        self._leaky = {seat_id for seat_id in self._leaky if _provider(seat_id) not in changed and seat_id in new.seats}
         for seat_id in list(self._waits):
             if seat_id not in new.seats or _key(old, seat_id) != _key(new, seat_id):
                 del self._waits[seat_id]
