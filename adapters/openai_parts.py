@@ -180,10 +180,10 @@ def usage_of(document: Mapping[str, Any], choice: Mapping[str, Any], *, reasonin
     if used is None:
         return None
     details, prompt = obj(used.get("completion_tokens_details")), obj(used.get("prompt_tokens_details"))
-    hidden = _known(details.get("reasoning_tokens"), used.get("reasoning_tokens"))
-    cached = _known(*map(prompt.get, _CACHED), *map(used.get, _CACHED))
-    output = _known(*map(used.get, ("completion_tokens", "output_tokens", "eval_count")))
-    sent = _known(*map(used.get, ("prompt_tokens", "input_tokens", "prompt_eval_count")))
+    hidden = _known(("reasoning_tokens",), details, used)
+    cached = _known(("cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens"), prompt, used)
+    output = _known(("completion_tokens", "output_tokens", "eval_count"), used)
+    sent = _known(("prompt_tokens", "input_tokens", "prompt_eval_count"), used)
     if hidden and output is not None and not _counted(sent, output, hidden, used, reasoning_inside):
         output = total(output, hidden)
     return usage(sent, cached, output, hidden)
@@ -195,8 +195,11 @@ def _counted(sent: int | None, output: int, hidden: int, used: Mapping[str, Any]
     return {total(sent, output): True, total(sent, output, hidden): False}.get(whole, usually)
 
 
-_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens")
-
-
-def _known(*values: Any) -> int | None:
-    return next((number for number in map(count, values) if number is not None), None)
+def _known(names: tuple[str, ...], *places: Mapping[str, Any]) -> int | None:
+    """The first number of tokens that stands under one of the names in one of the places."""
+    for place in places:
+        for name in names:
+            number = count(place.get(name))
+            if number is not None:
+                return number
+    return None

@@ -33,6 +33,7 @@ _TAG = _pattern(*_TAGS)
 _CLOSERS = {tag: _pattern(tag) for tag in _CLOSER_OF.values()}
 _ANY_CLOSER = _pattern(*_CLOSERS)
 _MARK = re.compile("[<◁]|`+")
+_MARKS = "<◁`"
 _SPACE = re.compile(r"\s*")
 
 Kind = Literal["text", "thought", "lone"]
@@ -106,6 +107,10 @@ class ReasoningFilter:
             at = _end_of_space(text, at)
             self._trim = at == len(text)
         shown = at
+        if not any(mark in text for mark in _MARKS):  # nearly all text: worth the look, since a search costs far more
+            self._line.words(text[at:])
+            self._show(text[at:])
+            return len(text)
         while (mark := _MARK.search(text, at)) is not None:
             start, end = mark.span()
             self._line.words(text[at:start])
