@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -12,9 +11,9 @@ from adapters import ADAPTERS
 from adapters.types import Secret, Target
 from router.api.errors import ApiError
 from router.api.request import parse_chat
-from router.simulator import Simulator, start_simulator
+from router.simulator import Simulator
+from tests.fixtures_twelve import base_path
 from tests.recorded import FOLDER, Recording, recordings
-from tests.test_twelve import base_path
 
 SPEAK_OPENAI = ("openai", "groq", "xai", "mistral", "cerebras", "openrouter", "huggingface", "cloudflare", "nvidia")
 
@@ -24,14 +23,7 @@ def accepted() -> list[Recording]:
     return [chat for chat in found if chat.status == 200 and isinstance(chat.request.get("body"), dict)]
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    running = await start_simulator()
-    yield running
-    await running.stop()
-
-
-async def test_the_simulator_accepts_what_providers_accepted(simulator: Simulator) -> None:
+async def test_the_simulator_accepts_what_providers_accepted(sky: Simulator) -> None:
     chats = accepted()
     if not chats:
         pytest.skip(f"no recorded exchanges at {FOLDER} (set QUORUM_RECORDED)")
@@ -44,7 +36,7 @@ async def test_the_simulator_accepts_what_providers_accepted(simulator: Simulato
                 not_ours[chat.name] = str(error.param)
                 continue
             name = chat.provider
-            target = Target(name, asked.model, name, simulator.url + base_path(name), Secret("sk-good"))
+            target = Target(name, asked.model, name, sky.url + base_path(name), Secret("sk-good"))
             sent = ADAPTERS[name].build_request(target, asked.request, stream=asked.stream)
             async with session.post(sent.url, data=sent.body, headers=sent.headers) as answer:
                 if answer.status != 200:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from adapters import ADAPTERS
-from router.simulator import PROVIDERS, Simulator, start_simulator
-from tests.fixtures_daemon import Reply, Running, Start
+from tests.fixtures_daemon import Reply, Running
+from tests.fixtures_twelve import TWELVE, model_of
 
-TWELVE = sorted(ADAPTERS.keys() - {"compatible"})
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
     "AAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -75,32 +71,6 @@ SCENES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    running = await start_simulator()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
-async def quorum(start_daemon: Start, simulator: Simulator) -> Running:
-    return await start_daemon(registry_of(simulator))
-
-
-def registry_of(simulator: Simulator) -> str:
-    """One model at each of the twelve, every one of which may be asked for anything."""
-    entries = "".join(
-        f"  {name}:\n    adapter: {name}\n    base_url: {simulator.url}{base_path(name)}\n    api_key: ${{KEY}}\n"
-        f"    models: {{{json.dumps(PROVIDERS[name].lists[0])}: {{tier: cheap, family: {name}}}}}\n"
-        for name in TWELVE
-    )
-    return f"version: 1\ntiers: {{cheap: {{}}}}\nproviders:\n{entries}"
-
-
-def base_path(name: str) -> str:
-    return f"/{name}" + (urlsplit(ADAPTERS[name].BASE_URL).path or "/client/v4/accounts/acc/ai/v1")
-
-
 def canonical(reply: Reply, streamed: bool) -> Any:
     """What the caller was told, whatever form it came in."""
     if not streamed:
@@ -122,12 +92,12 @@ def canonical(reply: Reply, streamed: bool) -> Any:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-async def test_the_same_conversation_has_the_same_answer_on_every_wire(quorum: Running, scene: str) -> None:
+async def test_the_same_conversation_has_the_same_answer_on_every_wire(twelve: Running, scene: str) -> None:
     answers = {}
     for name in TWELVE:
-        model = f"{name}/{PROVIDERS[name].lists[0]}"
+        model = model_of(name)
         for streamed in (False, True):
-            reply = await quorum.post("/v1/chat/completions", {"model": model, "stream": streamed, **SCENES[scene]})
+            reply = await twelve.post("/v1/chat/completions", {"model": model, "stream": streamed, **SCENES[scene]})
             assert reply.status == 200, (name, streamed, reply.body)
             answers[name, streamed] = canonical(reply, streamed)
     first = answers["openai", False]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from router.simulator import PROVIDERS, Simulator, parse_script, start_simulator
-from tests.fixtures_daemon import Running, Start
-from tests.test_twelve import TWELVE, registry_of
+from router.simulator import PROVIDERS, Simulator, parse_script
+from tests.fixtures_daemon import Running
+from tests.fixtures_twelve import TWELVE, model_of
 
 # weather → the kind that everybody's attempt ends in, and those who say it otherwise
 KINDS: dict[str, tuple[str, dict[str, str]]] = {
@@ -31,29 +29,14 @@ KINDS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-@pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    running = await start_simulator()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
-async def quorum(start_daemon: Start, simulator: Simulator) -> Running:
-    return await start_daemon(registry_of(simulator))
-
-
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("weather", KINDS)
-async def test_every_wire_tells_the_same_weather(
-    quorum: Running, simulator: Simulator, weather: str, streamed: bool
-) -> None:
-    simulator.state.set_weather(parse_script({"*": weather}, PROVIDERS))
+async def test_every_wire_tells_the_same_weather(twelve: Running, sky: Simulator, weather: str, streamed: bool) -> None:
+    sky.state.set_weather(parse_script({"*": weather}, PROVIDERS))
     usual, otherwise = KINDS[weather]
     told = {}
     for name in TWELVE:
-        model = f"{name}/{PROVIDERS[name].lists[0]}"
-        reply = await quorum.chat(model=model, stream=streamed)
+        reply = await twelve.chat(model=model_of(name), stream=streamed)
         # A stream that broke after its beginning is a 200 with an error in its last event.
         said = reply.json if reply.status != 200 or not streamed else reply.chunks[-1]
         told[name] = said["error"]["attempts"][0]["error_type"]
