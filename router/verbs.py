@@ -118,7 +118,7 @@ def ask(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _print_answer(answer: Any) -> None:
     message = answer["choices"][0]["message"]
-    print(_printable(message["content"] or json.dumps(message.get("tool_calls"))))
+    print(_printable(message["content"] or json.dumps(message.get("tool_calls"))), end="")
     _print_votes(answer["quorum"])
 
 
