@@ -28,8 +28,11 @@ def identify(clock: Clock) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[REQUEST_ID] = new_id(clock)
-        return await handler(request)
+        request_id = request[REQUEST_ID] = new_id(clock)
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.setdefault("X-Request-Id", request_id)
+        return response
 
     return middleware
 

@@ -245,3 +245,11 @@ async def test_weather_shows_each_model_with_its_reason_and_end(start_daemon: St
     )
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", model["until"])
     assert (clear["models"][0]["state"], clear["models"][0]["until"]) == ("clear", None)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/healthz", "/metrics", "/v1/models", "/v1/weather", "/nowhere"])
+async def test_every_answer_has_an_id(start_daemon: Start, providers: Providers, path: str) -> None:
+    (one,) = await providers(1)
+    quorum = await start_daemon(registry_for([one]))
+    first, second = await quorum.get(path), await quorum.get(path)
+    assert len({first.headers["X-Request-Id"], second.headers["X-Request-Id"]}) == 2
