@@ -47,13 +47,27 @@ def test_a_model_without_a_rank_comes_last() -> None:
 def test_a_target_has_all_that_its_adapter_needs() -> None:
     text = changed(
         ("enabled: true", "quirks: {rename: {seed: random_seed}, drop: [user], set: {a: {b: 1}}, path: /chat}"),
-        ("{tier: {cheap: 2, complex: 5}}", "{tier: cheap, max_output: 4k, supports: [json]}"),
+        ("{tier: {cheap: 2, complex: 5}}", "{tier: cheap, max_output: 4k, supports: [json, seed, logprobs]}"),
     )
     target = loaded(text).seats["local/tiny"].target
     assert (target.provider, target.model, target.adapter) == ("local", "tiny", "compatible")
     assert (target.base_url, target.api_key) == ("http://127.0.0.1:11434/v1", None)
-    assert (target.max_output_tokens, target.supports) == (4000, frozenset({"json"}))
+    assert (target.max_output_tokens, target.supports) == (4000, frozenset({"json", "seed", "logprobs"}))
     assert target.quirks == Quirks({"seed": "random_seed"}, frozenset({"user"}), {"a": {"b": 1}}, "/chat")
+
+
+@pytest.mark.parametrize(
+    ("supports", "unsent"),
+    [
+        ("", set()),
+        (", supports: [tools]", {"seed", "logprobs", "top_logprobs"}),
+        (", supports: [tools, seed]", {"logprobs", "top_logprobs"}),
+        (", supports: [logprobs, seed]", set()),
+    ],
+)
+def test_a_model_is_not_sent_what_its_list_of_capabilities_lacks(supports: str, unsent: set[str]) -> None:
+    registry = loaded(changed(("{tier: {cheap: 2, complex: 5}}", f"{{tier: cheap{supports}}}")))
+    assert registry.seats["local/tiny"].target.quirks.drop == unsent
 
 
 def test_times_come_from_the_provider_then_its_defaults_then_the_tier() -> None:
