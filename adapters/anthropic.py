@@ -46,7 +46,7 @@ from adapters.writing import (
 )
 
 BASE_URL = "https://api.anthropic.com/v1"
-VERSION = "2023-06-01"
+_HEADERS = {"anthropic-version": "2023-06-01"}
 DEFAULT_MAX_TOKENS = 4096  # the format demands a number; this one every model takes
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "any", "tool": "tool"}
@@ -76,6 +76,7 @@ RULES = (
     Rule(ErrorKind.RATE_LIMITED, codes=codes("rate_limit_error")),
     Rule(ErrorKind.SERVER_ERROR, codes=codes("api_error", "timeout_error")),
 )
+_IN_WORDS = {"json_object": "Answer with nothing but one JSON object."}  # there is no JSON mode without a schema
 _BAD_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -91,16 +92,16 @@ def build_request(target: Target, request: ChatRequest, *, stream: bool) -> Http
         "messages": turns(request.messages, "assistant", "content", _blocks),
         "stream": stream,
     }
-    if instructions := system_text(request.messages):
+    kind = request.response_format.kind if request.response_format else "text"
+    if instructions := "\n\n".join(filter(None, (system_text(request.messages), _IN_WORDS.get(kind)))):
         body["system"] = instructions
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
         body |= _tool_choice(request)
-    if request.response_format and request.response_format.kind == "json_schema":
+    if request.response_format and kind == "json_schema":
         form = {"type": "json_schema", "schema": closed(request.response_format.schema)}
         body["output_config"] = {**body.get("output_config", {}), "format": form}
-    version = {"anthropic-version": VERSION}
-    return post(target, "/messages", body, stream=stream, key_header="x-api-key", headers=version)
+    return post(target, "/messages", body, stream=stream, key_header="x-api-key", headers=_HEADERS)
 
 
 def dropped_params(target: Target, request: ChatRequest) -> frozenset[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from adapters import ADAPTERS, ErrorKind, ProviderError, anthropic
 from adapters.schemas import closed
-from adapters.types import ChatRequest, Image, Message, Opaque, Tool, ToolChoice
+from adapters.types import ChatRequest, Image, Message, Opaque, ResponseFormat, Text, Tool, ToolChoice
 from tests.adapters.asking import AS_JSON, CONVERSATION, HELLO, SCHEMA, WEATHER, asked, dropping, said, target
 
 ANTHROPIC = ADAPTERS["anthropic"]
@@ -147,3 +147,10 @@ def test_parts_it_cannot_carry_are_refused_in_words(part: Any) -> None:
             asked(ADAPTERS[name], ChatRequest((Message("user", (part,)),)))
         assert raised.value.kind is ErrorKind.INVALID_REQUEST
         assert "must be" in raised.value.message or "takes" in raised.value.message
+
+
+def test_json_without_a_schema_is_asked_for_in_words() -> None:
+    messages = (Message("system", (Text("Be brief."),)), Message("user", (Text("Ada?"),)))
+    body = asked(ANTHROPIC, ChatRequest(messages, response_format=ResponseFormat("json_object")))
+    assert body["system"] == "Be brief.\n\nAnswer with nothing but one JSON object."
+    assert "output_config" not in body
