@@ -99,6 +99,18 @@ def test_workers_share_a_port_and_a_lost_one_comes_back(parent: Parent) -> None:
     assert alive == []
 
 
+def test_a_signal_that_comes_while_a_worker_is_replaced_ends_that_one_too(parent: Parent) -> None:
+    lost = parent.workers()[0]
+    lost.kill()
+    until(lambda: len(parent.workers()) == 2 and lost not in parent.workers())
+    newest = parent.workers()
+
+    assert parent.end() == 0
+
+    _, alive = psutil.wait_procs(newest, timeout=3)
+    assert alive == []
+
+
 def test_workers_end_when_their_parent_is_killed(parent: Parent) -> None:
     workers = parent.workers()
     parent.process.send_signal(signal.SIGKILL)
