@@ -17,7 +17,7 @@ from router.telemetry import Telemetry
 from router.vote import Vote
 from router.votes.record import PayloadRow, RequestRow, Row, VoteRow, utc
 
-RequestOutcome = Literal["ok", "failed", "client_gone", "rejected"]
+RequestOutcome = Literal["ok", "failed", "client_gone"]
 
 
 class Log(Protocol):

@@ -131,13 +131,14 @@ class ChatApi:
     async def _respond(self, turn: _Turn, decision: Decision) -> web.StreamResponse:
         plan, votes, stream = turn.plan, turn.calls.votes, turn.stream
         winner = decision.winner
+        lost = self._lost(turn.body, winner.seat) if winner else turn.body.dropped
         headers = reply.route_headers(
             turn.request_id,
             plan,
             len(votes),
             winner.seat.provider.id if winner else None,
             reply.model_of(winner) if winner else None,
-            self._lost(turn.body, winner.seat) if winner else turn.body.dropped,
+            lost,
         )
         if decision.error is not None:
             error = self._failure(turn, decision.error)
@@ -146,7 +147,6 @@ class ChatApi:
             return error_response(error, turn.request_id, headers)
         assert decision.winner is not None
         assert decision.answer is not None
-        lost = self._lost(turn.body, decision.winner.seat)
         quorum = reply.quorum_object(turn.request_id, decision, plan, votes, lost)
         if stream:
             usage = reply.usage(decision.winner.usage) if turn.body.include_usage else None
@@ -156,9 +156,12 @@ class ChatApi:
 
     async def _stop(self, turn: _Turn) -> web.StreamResponse:
         error = ApiError(503, "draining", "this daemon is stopping before the answer was done", retry_after_s=1)
-        if turn.stream and turn.stream.begun:
+        if not (turn.stream and turn.stream.begun):
+            return error_response(error, turn.request_id)
+        try:
             return await turn.stream.fail(error, turn.request_id)
-        return error_response(error, turn.request_id)
+        except CallerGone:
+            return turn.stream.hang_up()
 
     def _lost(self, body: ChatBody, seat: Seat) -> tuple[str, ...]:
         """What the caller sent and this seat was not given: fields nobody knows, parameters its wire does not know."""
