@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from adapters.anthropic_answer import event_deltas, message_deltas, thoughts
 from adapters.collect import collect
 from adapters.error_bodies import answer_document, error_of, event_document
 from adapters.error_rules import MODEL_CLOSED, Rule, codes, words
 from adapters.errors import ErrorKind, ProviderError
 from adapters.headers import PER_MINUTE, limits_seen
-from adapters.reading import count, items, json_text, obj, string, total, usage
 from adapters.schemas import closed
 from adapters.types import (
     Answer,
     ChatRequest,
     Delta,
     Event,
-    FinishReason,
     HttpRequest,
     Image,
     LimitsSeen,
@@ -27,10 +26,10 @@ from adapters.types import (
     Target,
     Text,
     Tool,
-    ToolCallDelta,
+    ToolCall,
     ToolChoice,
-    Usage,
 )
+from adapters.unsent import OPENAI_ONLY, unsent
 from adapters.writing import (
     Convert,
     arguments_object,
@@ -42,7 +41,6 @@ from adapters.writing import (
     system_text,
     turns,
     unknown_part,
-    unsent,
 )
 
 BASE_URL = "https://api.anthropic.com/v1"
@@ -59,12 +57,6 @@ PARAMS: Mapping[str, tuple[str, Convert]] = {
     "stop": ("stop_sequences", list),
     "user": ("metadata", lambda user: {"user_id": user}),
     "reasoning_effort": ("output_config", lambda effort: {"effort": _EFFORTS.get(effort, effort)}),
-}
-_FINISH: Mapping[str, FinishReason] = {
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
 }
 RULES = (
     Rule(ErrorKind.QUOTA_EXHAUSTED, "month", text=words(r"spend_limit_reached")),
@@ -105,18 +97,19 @@ def build_request(target: Target, request: ChatRequest, *, stream: bool) -> Http
 
 
 def dropped_params(target: Target, request: ChatRequest) -> frozenset[str]:
-    """The names of the request's parameters that are not sent to `target`."""
-    return unsent(request, target, {*PARAMS, "parallel_tool_calls"})
+    """The names of what the request asks for and `target` is not sent."""
+    return unsent(request, target, {*PARAMS, "parallel_tool_calls"}, OPENAI_ONLY)
 
 
-def _blocks(message: Message) -> Iterator[dict[str, Any]]:
+def _blocks(message: Message) -> Iterator[Mapping[str, Any]]:
     parts = [block for part in message.content if (block := _block(part)) is not None]
     if message.role == "tool":
         yield {"type": "tool_result", "tool_use_id": _id(message.tool_call_id or ""), "content": parts or ""}
         return
-    yield from parts
-    for call in message.tool_calls:
-        yield {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": arguments_object(call.arguments)}
+    calls = [_past_call(call) for call in message.tool_calls]
+    if parts or calls:  # a turn may begin with thoughts, but not consist of them
+        yield from thoughts(message.reasoning_details)
+    yield from (*parts, *calls)
 
 
 def _block(part: Part) -> dict[str, Any] | None:
@@ -134,6 +127,10 @@ def _block(part: Part) -> dict[str, Any] | None:
 
 def _id(call_id: str) -> str:  # another provider's, in the letters allowed here
     return _BAD_ID.sub("_", call_id)
+
+
+def _past_call(call: ToolCall) -> dict[str, Any]:
+    return {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": arguments_object(call.arguments)}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -159,18 +156,13 @@ def _tool_choice(request: ChatRequest) -> dict[str, Any]:
 
 def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     """The answer in a whole response."""
-    document = answer_document(status, headers, body, RULES)
-    blocks = (delta for block in items(document.get("content")) for delta in _block_deltas(block, None))
-    return collect([_about(document), *blocks, Delta(done=True)])
+    return collect([*message_deltas(answer_document(status, headers, body, RULES)), Delta(done=True)])
 
 
 def parse_event(event: Event) -> Iterable[Delta]:
     """What one stream event adds to the answer."""
     document = event_document(event, RULES)
-    if document is None:
-        return ()
-    read = _EVENTS.get(string(document.get("type")))
-    return () if read is None else read(document)
+    return () if document is None else event_deltas(document)
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
@@ -181,69 +173,3 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Provide
 def parse_limits(headers: Mapping[str, str]) -> LimitsSeen:
     """What the rate limit headers say is left."""
     return limits_seen(headers, PER_MINUTE)
-
-
-def _about(message: Mapping[str, Any]) -> Delta:
-    return Delta(
-        finish_reason=_finish(message.get("stop_reason")),
-        usage=_usage(obj(message.get("usage"))),
-        response_model=string(message.get("model")),
-        response_id=string(message.get("id")),
-    )
-
-
-def _tool_use(block: Mapping[str, Any], index: int | None) -> Delta:
-    arguments = json_text(block.get("input") or None)
-    return Delta(tool_call=ToolCallDelta(index, string(block.get("id")), string(block.get("name")), arguments))
-
-
-_BLOCKS: Mapping[str, Callable[[Mapping[str, Any], int | None], Delta]] = {
-    "text": lambda block, _: Delta(text=string(block.get("text"))),
-    "thinking": lambda block, _: Delta(reasoning=string(block.get("thinking"))),
-    "tool_use": _tool_use,
-}
-
-
-def _block_deltas(value: Any, index: int | None) -> Iterable[Delta]:
-    """A whole block, or the beginning of one; of the tools that Anthropic runs itself nothing is told."""
-    block = obj(value)
-    read = _BLOCKS.get(string(block.get("type")))
-    return () if read is None else (read(block, index),)
-
-
-def _started(event: Mapping[str, Any]) -> Iterable[Delta]:
-    return _block_deltas(event.get("content_block"), count(event.get("index")))
-
-
-def _continued(event: Mapping[str, Any]) -> Iterable[Delta]:
-    delta = obj(event.get("delta"))
-    if partial := string(delta.get("partial_json")):
-        return (Delta(tool_call=ToolCallDelta(count(event.get("index")), arguments=partial)),)
-    return (Delta(text=string(delta.get("text")), reasoning=string(delta.get("thinking"))),)
-
-
-def _ended(event: Mapping[str, Any]) -> Iterable[Delta]:
-    reason = obj(event.get("delta")).get("stop_reason")
-    return (Delta(finish_reason=_finish(reason), usage=_usage(obj(event.get("usage")))),)
-
-
-_EVENTS: Mapping[str, Callable[[Mapping[str, Any]], Iterable[Delta]]] = {
-    "message_start": lambda event: (_about(obj(event.get("message"))),),
-    "content_block_start": _started,
-    "content_block_delta": _continued,
-    "message_delta": _ended,
-    "message_stop": lambda event: (Delta(done=True),),
-}
-
-
-def _finish(reason: Any) -> FinishReason | None:
-    return _FINISH.get(reason, "stop") if string(reason) else None
-
-
-def _usage(used: Mapping[str, Any]) -> Usage | None:
-    """What is read from the cache or written to it is no part of `input_tokens` here, but was sent and is billed."""
-    fresh = count(used.get("input_tokens"))
-    cached = count(used.get("cache_read_input_tokens"))
-    sent = None if fresh is None else total(fresh, cached, count(used.get("cache_creation_input_tokens")))
-    thought = count(obj(used.get("output_tokens_details")).get("thinking_tokens"))
-    return usage(sent, cached, count(used.get("output_tokens")), thought) if used else None

@@ -30,7 +30,8 @@ from adapters.types import (
     ToolCallDelta,
     Usage,
 )
-from adapters.writing import SYSTEM, Convert, at_most, clamped, converted, post, same, unknown_part, unsent
+from adapters.unsent import Wishes, form_described, form_wanted, more_stops_than, speakers_named, unsent
+from adapters.writing import SYSTEM, Convert, at_most, clamped, converted, post, same, unknown_part
 
 BASE_URL = "https://api.cohere.com/v2"
 MAX_STOPS = 5
@@ -45,6 +46,12 @@ PARAMS: Mapping[str, tuple[str, Convert]] = {
     "presence_penalty": ("presence_penalty", clamped(0, 1)),
     "frequency_penalty": ("frequency_penalty", clamped(0, 1)),
     "reasoning_effort": ("thinking", lambda effort: {"type": "disabled" if effort == "none" else "enabled"}),
+}
+UNSAID: Wishes = {
+    "messages.name": speakers_named,
+    "response_format": lambda request: bool(request.tools) and form_wanted(request),  # it refuses both together
+    "response_format.description": form_described,
+    "stop": more_stops_than(MAX_STOPS),
 }
 _FINISH: Mapping[str, FinishReason] = {"MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}
 _BROKEN: Mapping[str, ErrorKind] = {"ERROR": ErrorKind.SERVER_ERROR, "TIMEOUT": ErrorKind.SERVER_ERROR}
@@ -69,15 +76,15 @@ def build_request(target: Target, request: ChatRequest, *, stream: bool) -> Http
         "model": target.model,
         "messages": [_message(message) for message in request.messages],
         **converted(request.params, PARAMS, target),
-        **(_tools(request) if request.tools else _response_format(request)),  # it refuses both together
+        **(_tools(request) if request.tools else _response_format(request)),
         "stream": stream,
     }
     return post(target, "/chat", body, stream=stream, key_header="authorization", headers={})
 
 
 def dropped_params(target: Target, request: ChatRequest) -> frozenset[str]:
-    """The names of the request's parameters that are not sent to `target`."""
-    return unsent(request, target, PARAMS)
+    """The names of what the request asks for and `target` is not sent."""
+    return unsent(request, target, PARAMS, UNSAID)
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from adapters.errors import ErrorKind, ProviderError
 from adapters.reading import hashed
 from adapters.reasoning import ReasoningFilter, split_reasoning
+from adapters.reasoning_details import DetailCollector, Details
 from adapters.types import Answer, Delta, FinishReason, ToolCall, ToolCallDelta, Usage
 
 _NO_DELTA = Delta()
@@ -29,7 +30,8 @@ def collect(deltas: Iterable[Delta]) -> Answer:
 class StreamCollector:
     """Takes a stream's deltas as they come, and says of each what may be passed on to the caller.
 
-    What is passed on holds no reasoning in its text, and tool calls are numbered from 0 and always named.
+    What is passed on holds no reasoning in its text, tool calls are numbered from 0 and always named, and reasoning
+    details come whole, with the finish reason.
     """
 
     def __init__(self, *, starts_open: bool = False) -> None:
@@ -41,6 +43,7 @@ class StreamCollector:
         self._fields: list[str] = []  # reasoning that came in fields of its own
         self._thoughts: list[str] = []  # reasoning found in the text
         self._calls = _Calls()
+        self._details = DetailCollector()
         self._finish: FinishReason | None = None
         self._usage = Usage()
         self._model = ""
@@ -60,21 +63,28 @@ class StreamCollector:
         text, thought = self._filter.feed(delta.text) if delta.text else ("", "")
         call = self._calls.add(delta.tool_call, self._id) if delta.tool_call else None
         finish = delta.finish_reason
+        details: Details = ()
         if finish or delta.done:
             late, late_thought = self._filter.close()
             text, thought = text + late, thought + late_thought
             call = call or self._calls.release(self._id)
             finish = finish and self._judged(finish)
-        if text == delta.text and not thought and call == delta.tool_call and finish == delta.finish_reason:
-            self._text.append(text)
+            details = self._released()
+        self._keep(text, thought)
+        as_it_is = text == delta.text and call == delta.tool_call and finish == delta.finish_reason
+        if as_it_is and not thought and details == delta.reasoning_details:
             return delta
-        return self._passed(delta, text, thought, call, finish)
+        reasoning = delta.reasoning + thought
+        return replace(
+            delta, text=text, reasoning=reasoning, tool_call=call, finish_reason=finish, reasoning_details=details
+        )
 
     def close(self) -> Delta:
         """What was still held back, now that the stream has ended."""
         text, thought = self._filter.close()
-        call = self._calls.release(self._id)
-        return self._passed(_NO_DELTA, text, thought, call, None) if text or thought or call else _NO_DELTA
+        self._keep(text, thought)
+        call, details = self._calls.release(self._id), self._released()
+        return Delta(text=text, reasoning=thought, tool_call=call, reasoning_details=details)
 
     def answer(self) -> Answer:
         """The whole answer; raises `ProviderError` if the stream was cut, empty, or stopped by a filter."""
@@ -91,6 +101,7 @@ class StreamCollector:
             usage=self._usage,
             response_model=self._model,
             response_id=self._id,
+            reasoning_details=self._details.all() if self._calls else (),
         )
         self._check(answer)
         return answer
@@ -104,17 +115,21 @@ class StreamCollector:
             self._came.append(delta.text)
         if delta.reasoning:
             self._fields.append(delta.reasoning)
+        if delta.reasoning_details:
+            self._details.add(delta.reasoning_details)
         if delta.refusal:
             self._refusal.append(delta.refusal)
         if delta.usage is not None:
             self._usage = self._usage.updated_by(delta.usage)
 
-    def _passed(
-        self, delta: Delta, text: str, thought: str, call: ToolCallDelta | None, finish: FinishReason | None
-    ) -> Delta:
+    def _released(self) -> Details:
+        """The details that go out now: they are whole at the end only, and nobody wants them back without a call."""
+        return self._details.release() if self._calls else ()
+
+    def _keep(self, text: str, thought: str) -> None:
         self._text.append(text)
-        self._thoughts.append(thought)
-        return replace(delta, text=text, reasoning=delta.reasoning + thought, tool_call=call, finish_reason=finish)
+        if thought:
+            self._thoughts.append(thought)
 
     def _judged(self, finish: FinishReason) -> FinishReason:
         """`tool_calls` exactly where there are some: not every provider says so, and some say so of their own tools."""

@@ -27,8 +27,10 @@ from adapters.openai_parts import (
     usage_of,
 )
 from adapters.reading import obj, string
+from adapters.reasoning_details import Details, details, own
 from adapters.types import NOTHING, Answer, ChatRequest, Delta, Event, HttpRequest, LimitsSeen, Message, Target
-from adapters.writing import STREAM, Convert, limited, post, same, unsent
+from adapters.unsent import FORMS, Wishes, unsent
+from adapters.writing import STREAM, Convert, limited, post, same
 
 PLATFORM = frozenset(
     {
@@ -50,11 +52,15 @@ Wire = list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What else holds for models in whose id `model` is found: parameters they refuse, and values they want changed."""
+    """What else holds for models in whose id `model` is found: parameters they refuse, and values they want changed.
+
+    `strict_schema` is how they want a strict schema, where it is not how the provider's other models do.
+    """
 
     model: re.Pattern[str]
     drop: frozenset[str] = frozenset()
     convert: Mapping[str, Convert] = field(default_factory=lambda: NOTHING)
+    strict_schema: Convert | None = None
 
 
 _PLAIN = Variant(re.compile(""))
@@ -68,10 +74,13 @@ class Dialect:
     refuses, `convert` {our parameter: how its value changes}, `defaults` sent where the request has none, `variants`
     what differs by model (the first that fits counts), `usage_in_streams` whether it takes `stream_options`,
     `json_streams` whether it can stream JSON, `developer_role` its word for the role of instructions, `call_id` how it
-    wants the ids of tool calls, `history` the messages as a whole, and `strict_schema` a strict schema.
+    wants the ids of tool calls, `history` the messages as a whole, and `strict_schema` a strict schema; `unsaid` the
+    wishes beside parameters for which it has no word.
 
     Hearing: `rules` its errors, `periods` the windows of its limit headers, `reasoning` the fields that may hold
     thoughts, `reasoning_inside` whether its output tokens count them, where the total does not show it.
+
+    Both: `reasoning_details` the name under which its field of that name is kept and goes back; None: it has none.
     """
 
     rename: Mapping[str, str] = field(default_factory=lambda: NOTHING)
@@ -86,16 +95,18 @@ class Dialect:
     call_id: Callable[[str], str] = short_id
     history: Callable[[Wire], Wire] = same
     strict_schema: Convert = same
+    unsaid: Wishes = field(default_factory=lambda: NOTHING)
     rules: Rules = ()
     periods: Mapping[Unit, Per] = field(default_factory=dict)
     reasoning: tuple[str, ...] = ("reasoning_content", "reasoning", "thinking")
     reasoning_inside: bool = True
+    reasoning_details: str | None = None
 
     # --- asking ---
 
     def build_request(self, target: Target, request: ChatRequest, *, stream: bool) -> HttpRequest:
         """The HTTP request that asks `target`."""
-        fields = {**self._params(target, request), **self._forms(request)}
+        fields = {**self._params(target, request), **self._forms(target, request)}
         stream = stream and (self.json_streams or "response_format" not in fields)
         if stream and self.usage_in_streams:
             fields["stream_options"] = {"include_usage": True}
@@ -109,9 +120,10 @@ class Dialect:
         return post(target, "/chat/completions", body, stream=stream, key_header="authorization", headers=NOTHING)
 
     def dropped_params(self, target: Target, request: ChatRequest) -> frozenset[str]:
-        """The names of the request's parameters that are not sent to `target`."""
+        """The names of what the request asks for and `target` is not sent."""
         variant = self._variant(target)
-        return unsent(request, target, (name for name in request.params if self._takes(name, variant)))
+        unsaid = {**self.unsaid, **{name: wish for name, wish in FORMS.items() if name in target.quirks.drop}}
+        return unsent(request, target, (name for name in request.params if self._takes(name, variant)), unsaid)
 
     def _params(self, target: Target, request: ChatRequest) -> dict[str, Any]:
         variant = self._variant(target)
@@ -128,15 +140,16 @@ class Dialect:
         refused = name in STREAM or name in self.drop or name in variant.drop
         return not refused and (self.takes is None or name in self.takes)
 
-    def _forms(self, request: ChatRequest) -> dict[str, Any]:
+    def _forms(self, target: Target, request: ChatRequest) -> dict[str, Any]:
         """The tools offered and the form the answer must have, where the request speaks of them."""
         fields: dict[str, Any] = {}
+        strict_schema = self._variant(target).strict_schema or self.strict_schema
         if request.tools:
-            fields["tools"] = [tool_form(tool, self.strict_schema) for tool in request.tools]
+            fields["tools"] = [tool_form(tool, strict_schema) for tool in request.tools]
             if request.tool_choice:
                 fields["tool_choice"] = tool_choice(request.tool_choice)
         if request.response_format and request.response_format.kind != "text":
-            fields["response_format"] = response_format(request.response_format, self.strict_schema)
+            fields["response_format"] = response_format(request.response_format, strict_schema)
         return fields
 
     def _message(self, message: Message) -> dict[str, Any]:
@@ -149,6 +162,8 @@ class Dialect:
             wire["tool_call_id"] = self.call_id(message.tool_call_id)
         if message.name is not None and message.role != "tool":
             wire["name"] = message.name
+        if thought := own(self.reasoning_details, message.reasoning_details):
+            wire["reasoning_details"] = thought
         return wire
 
     # --- hearing ---
@@ -189,7 +204,15 @@ class Dialect:
             usage=None if calls else used,
             response_model=string(document.get("model")),
             response_id=string(document.get("id")),
+            reasoning_details=self._details(choice),
         )
         if not calls:
             return [said]
         return [said, *(Delta(tool_call=call) for call in calls), Delta(finish_reason=ended, usage=used)]
+
+    def _details(self, choice: Mapping[str, Any]) -> Details:
+        if self.reasoning_details is None:
+            return ()
+        whole = obj(choice.get("message"))
+        held = (whole or obj(choice.get("delta"))).get("reasoning_details")
+        return details(self.reasoning_details, held, whole=bool(whole))

@@ -29,6 +29,7 @@ from adapters.types import (
     ToolChoice,
     Usage,
 )
+from adapters.unsent import OPENAI_ONLY, Wishes, more_stops_than, unsent
 from adapters.writing import (
     Convert,
     arguments_object,
@@ -42,7 +43,6 @@ from adapters.writing import (
     system_text,
     turns,
     unknown_part,
-    unsent,
 )
 
 BASE_URL = "https://generativelanguage.googleapis.com/v1beta"
@@ -66,6 +66,7 @@ PARAMS: Mapping[str, tuple[str, Convert]] = {
     "frequency_penalty": ("frequencyPenalty", same),
     "reasoning_effort": ("thinkingConfig", lambda effort: _THINKING.get(effort, {"thinkingLevel": "HIGH"})),
 }
+UNSAID: Wishes = {**OPENAI_ONLY, "stop": more_stops_than(MAX_STOPS)}
 _FILTERED = (
     "SAFETY",
     "RECITATION",
@@ -123,8 +124,8 @@ def build_request(target: Target, request: ChatRequest, *, stream: bool) -> Http
 
 
 def dropped_params(target: Target, request: ChatRequest) -> frozenset[str]:
-    """The names of the request's parameters that are not sent to `target`."""
-    return unsent(request, target, PARAMS)
+    """The names of what the request asks for and `target` is not sent."""
+    return unsent(request, target, PARAMS, UNSAID)
 
 
 def _parts(message: Message, names: Mapping[str, str]) -> Iterator[dict[str, Any]]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from adapters.dialect import PLATFORM, Dialect
+from adapters import cerebras, groq
+from adapters.dialect import PLATFORM, Dialect, Variant
 from adapters.error_rules import Rule, words
 from adapters.errors import ErrorKind
 
+# A model pinned to a backend, as in `org/name:cerebras`, is asked as that backend wants to be asked.
+_BACKENDS = {"cerebras": cerebras.DIALECT, "groq": groq.DIALECT}
+
 DIALECT = Dialect(
     drop=PLATFORM,
+    variants=tuple(
+        Variant(words(f":{name}$"), backend.drop, backend.convert, backend.strict_schema)
+        for name, backend in _BACKENDS.items()
+    ),
     rules=(
         Rule(ErrorKind.BILLING, text=words(r"exceeded your monthly .{0,20}credits")),
         Rule(ErrorKind.MODEL_GONE, text=words(r"not supported by any provider")),

@@ -9,6 +9,7 @@ from adapters.dialect import Dialect, Variant, Wire
 from adapters.error_rules import Rule, codes
 from adapters.errors import ErrorKind
 from adapters.reading import hashed
+from adapters.unsent import speakers_named
 from adapters.writing import clamped, worded
 
 _ID = re.compile(r"[A-Za-z0-9]{9}")
@@ -62,6 +63,7 @@ DIALECT = Dialect(
     usage_in_streams=False,  # it knows no stream_options, and tells the usage in the last chunk anyway
     call_id=call_id,
     history=in_order,
+    unsaid={"messages.name": speakers_named},
     rules=(
         # a limit of 0 means that the plan does not have this model; a month that is spent looks like a full minute
         Rule(ErrorKind.MODEL_GONE, status=frozenset({429}), headers={"x-ratelimit-limit-req-minute": "0"}),

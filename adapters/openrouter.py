@@ -9,6 +9,7 @@ from adapters.errors import ErrorKind
 DIALECT = Dialect(
     rename={"reasoning_effort": "reasoning"},
     convert={"reasoning_effort": lambda effort: {"effort": effort}},
+    reasoning_details="openrouter",
     rules=(
         # a 402 that passes by itself: other requests of ours have reserved the credits
         Rule(ErrorKind.RATE_LIMITED, codes=codes("openrouter_in_flight_budget")),

@@ -87,6 +87,19 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDetail:
+    """A part of a model's thinking that its provider wants back, unchanged, with the tool calls it led to.
+
+    `maker` is the adapter that heard it, and the only one that may send it; `raw` is the provider's own object, of
+    plain values. In a stream the same `index` continues a detail; `index` None is a whole one.
+    """
+
+    maker: str
+    raw: Mapping[str, Any]
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation; a `tool` message answers the call named by `tool_call_id`."""
 
@@ -95,6 +108,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    reasoning_details: tuple[ReasoningDetail, ...] = ()
 
     @property
     def text(self) -> str:
@@ -226,7 +240,10 @@ NO_USAGE = Usage()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model answered. `text` never contains its reasoning, which stands in `reasoning`."""
+    """What a model answered. `text` never contains its reasoning, which stands in `reasoning`.
+
+    `reasoning_details` are what its provider wants back with the results of the `tool_calls`; without calls, none.
+    """
 
     text: str = ""
     reasoning: str = ""
@@ -236,6 +253,7 @@ class Answer:
     usage: Usage = NO_USAGE
     response_model: str = ""
     response_id: str = ""
+    reasoning_details: tuple[ReasoningDetail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +279,7 @@ class Delta:
     usage: Usage | None = None
     response_model: str = ""
     response_id: str = ""
+    reasoning_details: tuple[ReasoningDetail, ...] = ()
     done: bool = False
 
     @property
@@ -299,8 +318,9 @@ NATIVE_ADAPTERS = frozenset({"anthropic", "cohere", "gemini"})
 class Adapter(Protocol):
     """What every adapter module offers: six pure functions and the provider's public base URL.
 
-    `dropped_params` names those of `request.params` that `build_request` does not send to `target`: this wire has no
-    word for them or refuses them, or the registry drops them. `parse_response` and `parse_event` raise `ProviderError`
+    `dropped_params` names what of the request `build_request` does not send to `target`, by OpenAI's names, because
+    this wire has no word for it or refuses it, or the registry drops it: parameters, and finer wishes such as
+    `tools.strict`. `parse_response` and `parse_event` raise `ProviderError`
     for anything that is not an answer, and nothing else, whatever the bytes. Header names are lower case.
     `parse_event` keeps no state: see `adapters.collect`.
     """

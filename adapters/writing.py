@@ -12,7 +12,7 @@ import orjson
 
 from adapters.errors import ErrorKind, ProviderError
 from adapters.reading import decode, string
-from adapters.types import ChatRequest, HttpRequest, Image, Message, Target
+from adapters.types import HttpRequest, Image, Message, Target
 
 STREAM = frozenset({"n", "stream", "stream_options"})  # how we ask is ours to say: one choice, and usage in streams
 SYSTEM = frozenset({"system", "developer"})
@@ -79,12 +79,6 @@ def limited(params: Mapping[str, Any], target: Target) -> Mapping[str, Any]:
     """`params` with `max_tokens` inside the model's own cap, which providers refuse to exceed."""
     cap, asked = target.max_output_tokens, params.get("max_tokens")
     return params if cap is None or asked is None or asked <= cap else {**params, "max_tokens": cap}
-
-
-def unsent(request: ChatRequest, target: Target, known: Iterable[str]) -> frozenset[str]:
-    """The names of the request's parameters that this wire has no word for, or that the target drops."""
-    given = frozenset(name for name, value in request.params.items() if value is not None)
-    return given - (frozenset(known) - target.quirks.drop)
 
 
 def same(value: Any) -> Any:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, cast, get_args
 
 from adapters.types import Image, Message, Opaque, Part, Role, Text, ToolCall
+from router.api.reasoning_details import read_reasoning_details
 from router.api.values import bounded, did_you_mean, invalid, named, typed
 
 MAX_MESSAGES = 2_000
@@ -44,12 +45,14 @@ def _message(item: Any, at: str) -> Message:
     if role == "tool" and not isinstance(call_id, str):
         raise invalid(f"{at}.tool_call_id must be the id of the call that this answers", f"{at}.tool_call_id")
     name = item.get("name")
+    details = item.get("reasoning_details") if role == "assistant" else None
     return Message(
         role=cast("Role", role),
         content=content,
         tool_calls=calls,
         tool_call_id=call_id if isinstance(call_id, str) else None,
         name=name if isinstance(name, str) else None,
+        reasoning_details=read_reasoning_details(details, f"{at}.reasoning_details"),
     )
 
 

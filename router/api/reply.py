@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapters.types import Answer, ToolCall, Usage
+from router.api.reasoning_details import sealed
 from router.calls import Decision
 from router.plan import Plan
 from router.vote import Vote
@@ -22,6 +23,8 @@ def completion(
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": answer.refusal or None}
     if answer.tool_calls:
         message["tool_calls"] = [tool_call(call) for call in answer.tool_calls]
+    if answer.reasoning_details:
+        message["reasoning_details"] = sealed(answer.reasoning_details)
     if plan.options.include_reasoning and answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     return {

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from adapters.types import Delta, ToolCall, ToolCallDelta
 from router.api.errors import ApiError
+from router.api.reasoning_details import sealed
 from router.api.reply import completion_id, tool_call
 from router.exchange import CallerGone
 from router.registry.model import Seat
@@ -62,6 +63,8 @@ class AnswerStream:
             wire["reasoning_content"] = delta.reasoning
         if delta.tool_call:
             wire["tool_calls"] = [_tool_call(delta.tool_call)]
+        if delta.reasoning_details:
+            wire["reasoning_details"] = sealed(delta.reasoning_details)
         if not wire:
             return False
         if not self._spoken:

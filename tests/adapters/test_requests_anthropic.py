@@ -71,6 +71,7 @@ def test_a_whole_conversation() -> None:
         "seed",
         "presence_penalty",
         "logit_bias",
+        "image_url.detail",
     }
 
 

@@ -55,7 +55,12 @@ def test_a_whole_conversation() -> None:
         "thinking": {"type": "enabled"},
         "stream": True,
     }
-    assert cohere.dropped_params(target("cohere", ""), CONVERSATION) == {"logit_bias", "user", "parallel_tool_calls"}
+    assert cohere.dropped_params(target("cohere", ""), CONVERSATION) == {
+        "logit_bias",
+        "user",
+        "parallel_tool_calls",
+        "stop",
+    }
 
 
 def test_where_it_goes_and_with_which_key() -> None:

@@ -67,6 +67,16 @@ SENT: list[tuple[str, str, dict[str, Any]]] = [
         {**SAME, **CHOSEN, **PENALTIES, **STOP, "max_tokens": 900, "reasoning_effort": "minimal"},
     ),
     (
+        "huggingface",
+        "openai/gpt-oss-20b:cerebras",
+        {**SAME, **CHOSEN, **STOP, "temperature": 1.5, "max_tokens": 900, "reasoning_effort": "low"},
+    ),
+    (
+        "huggingface",
+        "openai/gpt-oss-20b:groq",
+        {**SAME, **PENALTIES, **STOP, "max_tokens": 900, "reasoning_effort": "minimal"},
+    ),
+    (
         "nvidia",
         "nvidia/nemotron-3-super-120b-a12b",
         {
@@ -107,7 +117,7 @@ def test_what_is_dropped_is_what_is_not_sent(adapter: str) -> None:
     for name, value in EVERYTHING.items():
         request = ChatRequest(CONVERSATION.messages, tools=CONVERSATION.tools, params={name: value})
         without = ChatRequest(CONVERSATION.messages, tools=CONVERSATION.tools)
-        dropped = ADAPTERS[adapter].dropped_params(target(adapter, ""), request)
+        dropped = ADAPTERS[adapter].dropped_params(target(adapter, ""), request) & EVERYTHING.keys()
         assert dropped == ({name} if asked(ADAPTERS[adapter], request) == asked(ADAPTERS[adapter], without) else set())
 
 
@@ -226,11 +236,13 @@ def test_openrouter_s_reasoning_is_merged_with_what_the_registry_sets() -> None:
     assert body["provider"] == {"data_collection": "deny"}
 
 
-def test_cerebras_gets_strict_schemas_closed_and_others_as_they_are() -> None:
-    form = asked(ADAPTERS["cerebras"], AS_JSON)["response_format"]["json_schema"]
+@pytest.mark.parametrize(("adapter", "model"), [("cerebras", "gpt-oss-120b"), ("huggingface", "gpt-oss:cerebras")])
+def test_cerebras_gets_strict_schemas_closed_and_others_as_they_are(adapter: str, model: str) -> None:
+    form = asked(ADAPTERS[adapter], AS_JSON, model=model)["response_format"]["json_schema"]
     assert form["schema"]["additionalProperties"] is False
     tools = (Tool("f", parameters=SCHEMA, strict=True), Tool("g", parameters=SCHEMA))
-    strict, loose = asked(ADAPTERS["cerebras"], ChatRequest(HELLO.messages, tools=tools))["tools"]
+    strict, loose = asked(ADAPTERS[adapter], ChatRequest(HELLO.messages, tools=tools), model=model)["tools"]
     assert strict["function"]["parameters"] == form["schema"]
     assert loose["function"]["parameters"] == SCHEMA
-    assert asked(ADAPTERS["groq"], AS_JSON)["response_format"]["json_schema"]["schema"] == SCHEMA
+    for other in ("groq", "huggingface"):
+        assert asked(ADAPTERS[other], AS_JSON)["response_format"]["json_schema"]["schema"] == SCHEMA

@@ -60,7 +60,13 @@ def test_a_whole_conversation() -> None:
             "thinkingConfig": {"thinkingLevel": "LOW"},
         },
     }
-    assert gemini.dropped_params(target("gemini", ""), CONVERSATION) == {"logit_bias", "user", "parallel_tool_calls"}
+    assert gemini.dropped_params(target("gemini", ""), CONVERSATION) == {
+        "logit_bias",
+        "user",
+        "parallel_tool_calls",
+        "stop",
+        "image_url.detail",
+    }
 
 
 @pytest.mark.parametrize(("stream", "end"), [(False, ":generateContent"), (True, ":streamGenerateContent?alt=sse")])

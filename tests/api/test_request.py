@@ -231,7 +231,7 @@ def test_everything_openai_sends_becomes_canonical() -> None:
             {"role": "assistant", "content": None, "tool_calls": [
                 {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"},
                  "extra_content": {"google": {"thought_signature": "sig"}}},
-            ]},
+            ], "reasoning_details": [{"type": "reasoning.encrypted", "data": "e30=", "index": 0}]},
             {"role": "tool", "tool_call_id": "c1", "content": "rain"},
         ],
         tools=[TOOL],
@@ -247,6 +247,8 @@ def test_everything_openai_sends_becomes_canonical() -> None:
     assert asked.content[:2] == (Text("look"), Image("data:image/png;base64,AA", "low"))
     assert isinstance(asked.content[2], Opaque)
     assert called.tool_calls == (ToolCall("c1", "weather", "{}", "sig"),)
+    [detail] = called.reasoning_details
+    assert (detail.maker, detail.raw["data"]) == ("openrouter", "e30=")
     assert (told.tool_call_id, told.text) == ("c1", "rain")
     assert chat.request.tool_choice == ToolChoice("tool", "weather")
     assert chat.request.response_format == ResponseFormat("json_schema", "a", {"type": "object"})
@@ -273,7 +275,8 @@ def test_null_means_absent() -> None:
 RICH: dict[str, Any] = body(
     messages=[
         {"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "https://x"}}]},
-        {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}],
+         "reasoning_details": [{"type": "reasoning.encrypted", "data": "quorum.anthropic.e30=", "index": 0}]},
         {"role": "tool", "tool_call_id": "c", "content": "y"},
     ],
     tools=[TOOL],

@@ -1,4 +1,4 @@
-"""Where each of the seven accents of OpenAI's format leaves its thoughts."""
+"""Where each of the seven accents of OpenAI's format leaves its thoughts, and who wants them back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from tests.simulator.conftest import Client
 from tests.simulator.speakers import (
+    ANTHROPIC,
     CEREBRAS,
     CLOUDFLARE,
     HUGGINGFACE,
@@ -15,6 +16,7 @@ from tests.simulator.speakers import (
     XAI,
     Body,
     Speaker,
+    documents,
     events,
 )
 
@@ -67,3 +69,58 @@ async def test_thinks_aloud(client: Client, asked: Speaker, more: Body) -> None:
     assert said.text.startswith("<think>\n")
     assert said.text.endswith("</think>\n\n4")
     assert said.reasoning == ""
+
+
+async def test_anthropic_wants_the_thoughts_of_its_last_call_back_as_they_were(client: Client) -> None:
+    asked = ANTHROPIC.ask("What's the weather in Paris?", model="claude-haiku-4-5", max_tokens=2000, **ANTHROPIC.tool)
+    asked["thinking"] = {"type": "enabled", "budget_tokens": 1024}
+    _, answer, _ = await client.post(ANTHROPIC, asked)
+    back = ANTHROPIC.answer_tool(asked, answer, "sunny")
+    assert (await client.post(ANTHROPIC, back))[0] == 200
+    thought, call = back["messages"][1]["content"]
+    for content, complaint in (
+        ([call], "must start with a thinking block"),
+        ([call, thought], "must start with a thinking block"),
+        ([{**thought, "thinking": "Something else."}, call], "Invalid `signature` in `thinking` block"),
+        ([{"type": "thinking", "thinking": thought["thinking"]}, call], "thinking.signature: Field required"),
+    ):
+        back["messages"][1]["content"] = content
+        status, body, _ = await client.post(ANTHROPIC, back)
+        assert status == 400
+        assert complaint in body["error"]["message"]
+    back["thinking"] = {"type": "adaptive"}
+    back["messages"][1]["content"] = [call]
+    assert (await client.post(ANTHROPIC, back))[0] == 200
+
+
+async def test_openrouter_wants_signed_thoughts_back_as_they_were(client: Client) -> None:
+    thinking = {"reasoning": {"effort": "high"}, "model": "anthropic/claude-haiku-4.5"}
+    asked = OPENROUTER.ask("What's the weather in Paris?", model="", **OPENROUTER.tool) | thinking
+    _, answer, _ = await client.post(OPENROUTER, asked)
+    back = OPENROUTER.answer_tool(asked, answer, "sunny")
+    [detail] = answer["choices"][0]["message"]["reasoning_details"]
+    back["messages"][1]["reasoning_details"] = [detail]
+    assert (await client.post(OPENROUTER, back))[0] == 200
+    for details, complaint in (
+        ([], "must start with a thinking block"),
+        ([{**detail, "text": "Something else."}], "Invalid `signature` in `thinking` block"),
+        ([{"text": "hm"}], "reasoning_details.0.type: Invalid input"),
+    ):
+        back["messages"][1]["reasoning_details"] = details
+        status, body, _ = await client.post(OPENROUTER, back)
+        assert status == 400
+        assert complaint in body["error"]["message"]
+    back["reasoning"] = {"effort": "none"}
+    back["messages"][1]["reasoning_details"] = []
+    assert (await client.post(OPENROUTER, back))[0] == 200
+
+
+async def test_openrouter_signs_the_last_piece_of_a_stream(client: Client) -> None:
+    asked = OPENROUTER.ask("What is 2+2?", model="anthropic/claude-haiku-4.5", stream=True)
+    _, raw = await client.raw(OPENROUTER, asked | {"reasoning": {"effort": "high"}})
+    deltas = [chunk["choices"][0]["delta"] for chunk in documents(events(raw))]
+    details = [detail for delta in deltas for detail in delta.get("reasoning_details", ())]
+    assert [sorted(detail) for detail in details[-2:]] == [
+        ["format", "index", "text", "type"],
+        ["format", "index", "signature", "type"],
+    ]

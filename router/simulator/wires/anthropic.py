@@ -15,6 +15,7 @@ from router.simulator.conversation import Ask, Reply, pieces
 from router.simulator.weather import Fault
 from router.simulator.wire import Incoming, Invalid, Problem, Refusal, Row, Stamp, sse
 from router.simulator.wires.anthropic_request import read
+from router.simulator.wires.anthropic_thinking import sign
 
 STOP_REASONS = {
     "stop": "end_turn",
@@ -173,7 +174,7 @@ def _usage(reply: Reply) -> dict[str, Any]:
 def _blocks(reply: Reply, stamp: Stamp) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """The content blocks of a reply, each whole and as the deltas that build it."""
     if reply.reasoning:
-        signature = stamp.ident(88, what="signature")
+        signature = sign(reply.reasoning)
         thought = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(reply.reasoning)]
         signed = [{"type": "signature_delta", "signature": signature}]
         yield {"type": "thinking", "thinking": reply.reasoning, "signature": signature}, thought + signed

@@ -11,6 +11,7 @@ import orjson
 
 from router.simulator.conversation import Ask, Choice, Function, Picture, Turn
 from router.simulator.wire import Invalid, picture
+from router.simulator.wires.anthropic_thinking import check_thinking
 from router.simulator.words import names
 
 Body = dict[str, Any]
@@ -129,16 +130,6 @@ def _check_sampling(body: Body) -> None:
             )
 
 
-def _check_thinking(body: Body) -> None:
-    thinking = body.get("thinking") or {}
-    if thinking.get("type") == "enabled":
-        budget = thinking.get("budget_tokens")
-        if not isinstance(budget, int) or budget < 1024:
-            raise Invalid("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024")
-        if budget >= body["max_tokens"]:
-            raise Invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
-
-
 def _check_tools(body: Body) -> None:
     for at, tool in enumerate(body.get("tools") or []):
         if not isinstance(tool, dict) or not NAME.fullmatch(str(tool.get("name", ""))):
@@ -167,7 +158,7 @@ CHECKS: tuple[Callable[[Body], None], ...] = (
     _check_messages,
     _check_tool_turns,
     _check_sampling,
-    _check_thinking,
+    check_thinking,
     _check_tools,
     _check_format,
 )

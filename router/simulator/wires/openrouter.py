@@ -12,6 +12,7 @@ import orjson
 from router.simulator.conversation import Ask, Call, Reply
 from router.simulator.weather import Fault
 from router.simulator.wire import Incoming, Problem, Row, Stamp, sse
+from router.simulator.wires import openrouter_reasoning as thinking
 from router.simulator.wires.compatible import CompatibleWire, Fields, told_to_wait
 from router.simulator.wires.openai import FINISH
 from router.simulator.wires.openai_checks import COMMON, PHRASES, Manners, Phrase
@@ -116,11 +117,11 @@ class OpenRouterWire(CompatibleWire):
     def parse(self, incoming: Incoming) -> Ask:
         ask = CompatibleWire.parse(self, incoming)
         wish = incoming.peek("reasoning")
-        if not isinstance(wish, dict):
+        thinking.check_details(incoming.peek("messages"), wish, ask.model)
+        if (thinks := thinking.wanted(wish)) is None:
             return ask
-        never = wish.get("effort") == "none" or wish.get("enabled") is False
-        asked = ask.asked | ({"reasoning_hidden"} if wish.get("exclude") else frozenset())
-        return replace(ask, thinks=not never, asked=asked)
+        asked = ask.asked | ({"reasoning_hidden"} if thinking.hides(wish) else frozenset())
+        return replace(ask, thinks=thinks, asked=asked)
 
     # --- refusals
 
@@ -170,7 +171,7 @@ class OpenRouterWire(CompatibleWire):
 
     def message(self, ask: Ask, reply: Reply, stamp: Stamp) -> Fields:
         said = CompatibleWire.message(self, ask, replace(reply, reasoning=""), stamp)
-        return said | {"refusal": None, "reasoning": None} | _reasoning(reply.reasoning)
+        return said | {"refusal": None, "reasoning": None} | thinking.signed(reply.model, reply.reasoning)
 
     def call(self, call: Call, at: int, stamp: Stamp) -> Fields:
         return {"index": at, **CompatibleWire.call(self, call, at, stamp)}
@@ -206,8 +207,14 @@ class OpenRouterWire(CompatibleWire):
     def deltas(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[tuple[Fields, str | None]]:
         """Every delta names the role and has a content; the finish is told twice, with the usage beside the second."""
         for delta, finish in CompatibleWire.deltas(self, ask, reply, stamp):
-            thought = _reasoning(delta.pop(self.thoughts, ""))
+            thought = thinking.reasoning(reply.model, delta.pop(self.thoughts, ""))
             yield {"content": "", "role": "assistant"} | delta | thought, finish
+
+    def said(self, reply: Reply, stamp: Stamp) -> Iterator[Fields]:
+        """A signature follows the last thought."""
+        yield from CompatibleWire.said(self, replace(reply, text="", calls=()), stamp)
+        yield from thinking.signature(reply.model, reply.reasoning)
+        yield from CompatibleWire.said(self, replace(reply, reasoning=""), stamp)
 
     def opening(self) -> tuple[Fields, ...]:
         return ()
@@ -232,12 +239,6 @@ def _shown(ask: Ask, reply: Reply) -> Reply:
 
 def _native(model: str, finish: str) -> str:
     return NATIVE.get(model.partition("/")[0], {}).get(finish, finish)
-
-
-def _reasoning(text: str) -> Fields:
-    """The same thoughts as text and as a typed list."""
-    details = [{"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}]
-    return {"reasoning": text, "reasoning_details": details} if text else {}
 
 
 def _limits(problem: Problem) -> dict[str, str]:
