@@ -6,41 +6,52 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any
 
 import structlog
 from aiohttp import web
 
 from adapters import ADAPTERS
+from adapters.types import ChatRequest
+from healthcheck.monitor import Monitor
 from router.api.body import MAX_BODY_BYTES
+from router.api.changes import ChangesApi
 from router.api.chat import ChatApi
+from router.api.drains import DrainsApi
 from router.api.guard import GuardRunner
+from router.api.health import ProbeApi
 from router.api.middleware import Admission, identify, tell_errors
 from router.api.models import ModelsApi
+from router.api.plan import PlanApi
 from router.api.probes import ProbesApi
 from router.api.registry import RegistryApi
 from router.api.votes import VotesApi
 from router.api.weather import WeatherApi
 from router.attempt import Attempts
+from router.background import background
 from router.clock import SYSTEM_CLOCK, Clock
+from router.guarding import open_guards
 from router.guards import Guards
-from router.guards.weather import StateChange, Weather
+from router.guards.retry_budget import RetryBudget
+from router.guards.weather import StateChange
 from router.log import MASK
+from router.probing import Probing, build_monitor
 from router.recorder import Recorder
 from router.registry.load import Rebase, check
-from router.registry.model import Registry
+from router.registry.model import Registry, Seat
 from router.registry.watch import RegistryHolder, ReloadResult, Watcher, signature
+from router.seating import Seating
 from router.settings import Settings, SettingsError
 from router.status import Status
 from router.stores.opening import Stores, open_stores
 from router.telemetry import Telemetry
 from router.transport import AiohttpTransport
 from router.votes.deadletter import DeadLetter
-from router.votes.record import RegistryRow, utc
+from router.votes.record import RegistryRow, StateChangeRow, new_id, utc
 from router.votes.writer import VoteLog
+from router.waiting import WaitingRoom
 
 _NOTICE_S = 0.5  # between saying "not ready" and closing the door, so that load balancers can look
 _LOG_DRAIN_S = 5.0
@@ -57,10 +68,11 @@ class Daemon:
         self._telemetry = Telemetry()
         self._say = structlog.get_logger()
         self._replica = f"{socket.gethostname()}-{os.getpid()}"
-        self._weather = Weather(clock, self._weather_changed)
-        self._guards = Guards(self._weather)
+        self._room = WaitingRoom()
+        self._retries = RetryBudget(clock)
         self._admission = Admission(self._telemetry)
         self._in_force: Registry | None = None
+        self._guards: Guards | None = None
 
     @asynccontextmanager
     async def running(self, env: Mapping[str, str], rebase: Rebase | None = None) -> AsyncIterator[None]:
@@ -88,11 +100,35 @@ class Daemon:
             self._votes.start()
             stack.push_async_callback(self._close_votes)
             self._registry_in_force(holder.current)
+            guards, sharing = await stack.enter_async_context(
+                open_guards(
+                    stores=stores,
+                    replica=self._replica,
+                    clock=self._clock,
+                    registry=lambda: holder.current,
+                    on_change=self._state_changed,
+                    on_fault=lambda sentence: self._say.warning("limits", note=sentence),
+                    freed=self._room.nudge,
+                )
+            )
+            self._guards = guards
             self._watcher = Watcher(holder, path, read=before)
-            await stack.enter_async_context(_background(self._watcher.run(), "registry-watcher"))
+            await stack.enter_async_context(background(self._watcher.run, "registry-watcher"))
             transport = AiohttpTransport()
             stack.push_async_callback(transport.close)
-            await self._open_door(stack, holder, stores, transport)
+            attempts = self._attempts(guards, transport)
+            probing = Probing(
+                registry=lambda: holder.current,
+                guards=guards,
+                attempts=attempts,
+                transport=transport,
+                mask=MASK.clean_cut,
+                clock=self._clock,
+            )
+            monitor = build_monitor(probing, guards, sharing, self._clock)
+            monitor.start()
+            stack.push_async_callback(monitor.stop)
+            await self._open_door(stack, self._application(holder, stores, guards, attempts, monitor))
             self._say.info("ready", url=self.url, registry=holder.current.short_hash)
             try:
                 yield
@@ -107,16 +143,9 @@ class Daemon:
         """Reads the registry again at the next poll; safe in a signal handler."""
         self._watcher.nudge()
 
-    async def _open_door(
-        self, stack: AsyncExitStack, holder: RegistryHolder, stores: Stores, transport: AiohttpTransport
-    ) -> None:
+    async def _open_door(self, stack: AsyncExitStack, app: web.Application) -> None:
         settings = self._settings
-        weather = WeatherApi(lambda: holder.current, self._guards)
-        status = Status(holder, stores, self._votes, weather, self._admission)
-        self._telemetry.watch(status.at_scrape)
-        runner = GuardRunner(
-            self._application(holder, stores, transport, weather, status),
-        )
+        runner = GuardRunner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         try:
@@ -127,39 +156,69 @@ class Daemon:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = f"http://{host}:{runner.addresses[0][1]}"
 
-    def _application(
-        self,
-        holder: RegistryHolder,
-        stores: Stores,
-        transport: AiohttpTransport,
-        weather: WeatherApi,
-        status: Status,
-    ) -> web.Application:
-        recorder = Recorder(
+    def _attempts(self, guards: Guards, transport: AiohttpTransport) -> Attempts:
+        self._recorder = Recorder(
             log=self._votes,
             telemetry=self._telemetry,
             replica=self._replica,
             keep_payloads=self._settings.payloads == "full",
         )
-        attempts = Attempts(
-            guards=self._guards,
+        return Attempts(
+            guards=guards,
             adapters=ADAPTERS,
             transport=transport,
-            record=recorder.vote,
+            record=self._recorder.vote,
             mask=MASK.clean_cut,
             clock=self._clock,
         )
-        chat = ChatApi(
-            registry=lambda: holder.current,
-            guards=self._guards,
-            attempts=attempts,
-            recorder=recorder,
+
+    def _application(
+        self, holder: RegistryHolder, stores: Stores, guards: Guards, attempts: Attempts, monitor: Monitor
+    ) -> web.Application:
+        def registry() -> Registry:
+            return holder.current
+
+        def dropped(seat: Seat, request: ChatRequest) -> frozenset[str]:
+            return ADAPTERS[seat.target.adapter].dropped_params(seat.target, request)
+
+        weather = WeatherApi(registry, guards)
+        status = Status(
+            registry=holder,
+            stores=stores,
+            votes=self._votes,
+            weather=weather,
+            guards=guards,
+            admission=self._admission,
+        )
+        self._telemetry.watch(status.at_scrape)
+        seating = Seating(
+            guards=guards,
+            room=self._room,
             clock=self._clock,
             rng=random.Random(),  # noqa: S311 - it shares load and guards nothing
-            dropped=lambda seat, request: ADAPTERS[seat.target.adapter].dropped_params(seat.target, request),
+            dropped=dropped,
         )
-        models = ModelsApi(lambda: holder.current, self._clock.wall())
-        registry = RegistryApi(holder)
+        chat = ChatApi(
+            registry=registry,
+            seating=seating,
+            attempts=attempts,
+            retries=self._retries,
+            recorder=self._recorder,
+            clock=self._clock,
+            dropped=dropped,
+        )
+        plan = PlanApi(
+            registry=registry,
+            plan=seating.plan,
+            doubt=guards.doubt,
+            headroom=guards.ledger.headroom,
+            dropped=dropped,
+        )
+        drains = DrainsApi(registry=registry, drains=guards.weather, block=guards.block, clock=self._clock)
+        health = ProbeApi(registry=registry, guards=guards, probe_all=monitor.probe_all)
+        changes = ChangesApi(stores.postgres, self._votes, self._clock)
+        models = ModelsApi(registry, self._clock.wall())
+        reload = RegistryApi(holder)
         votes = VotesApi(stores.postgres, self._votes, self._clock)
         probes = ProbesApi(ready=status.unready, health=status.health, telemetry=self._telemetry)
         app = web.Application(
@@ -169,13 +228,18 @@ class Daemon:
         app.add_routes(
             [
                 web.post("/v1/chat/completions", chat.handle),
+                web.post("/v1/plan", plan.handle),
                 web.get("/v1/models", models.list),
                 web.get("/v1/models/{model:.+}", models.get),
                 web.get("/v1/requests/{request_id}", votes.request),
                 web.get("/v1/votes", votes.votes),
                 web.get("/v1/weather", weather.get),
-                web.get("/v1/registry", registry.get),
-                web.post("/v1/reload", registry.reload),
+                web.get("/v1/weather/changes", changes.changes),
+                web.post("/v1/drain", drains.drain),
+                web.post("/v1/undrain", drains.undrain),
+                web.post("/v1/probe", health.probe),
+                web.get("/v1/registry", reload.get),
+                web.post("/v1/reload", reload.reload),
                 web.get("/livez", probes.livez),
                 web.get("/readyz", probes.readyz),
                 web.get("/healthz", probes.healthz),
@@ -187,8 +251,8 @@ class Daemon:
     # --- what changes, and who is told of it -------------------------------------------------------------------------
 
     def _registry_in_force(self, registry: Registry) -> None:
-        if self._in_force is not None:
-            self._weather.reconcile(self._in_force, registry)
+        if self._in_force is not None and self._guards is not None:
+            self._guards.reconcile(self._in_force, registry)
         self._in_force = registry
         keys = (provider.api_key for provider in registry.providers.values())
         MASK.know(key.reveal() for key in keys if key is not None)
@@ -216,20 +280,27 @@ class Daemon:
         if not await self._votes.drain(_LOG_DRAIN_S):
             self._say.error("vote_log", note=f"{self._votes.counts.pending} rows were not written before the end")
 
-    def _weather_changed(self, change: StateChange) -> None:
+    def _state_changed(self, change: StateChange) -> None:
         tell = self._say.warning if change.loud else self._say.info
         tell("weather", subject=change.subject, state=change.state, reason=change.reason, until=change.until)
+        self._telemetry.state_changes(change.subject, change.state).inc()
+        provider, _, model = change.subject.partition("/")
+        self._votes.append(
+            StateChangeRow(
+                change_id=new_id(self._clock),
+                created_at=utc(self._clock.wall()),
+                provider=provider,
+                model=model or None,
+                state=change.state,
+                reason=change.reason,
+                until=None if change.until is None else utc(change.until),
+                loud=change.loud,
+                replica=self._replica,
+                registry_hash=self._in_force.hash if self._in_force else None,
+            )
+        )
+        self._room.nudge()
 
     def _store_changed(self, store: str, up: bool, why: str) -> None:
         tell = self._say.info if up else self._say.warning
         tell("store", store=store, up=up, why=why or None)
-
-
-@asynccontextmanager
-async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    task = asyncio.create_task(work, name=name)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])

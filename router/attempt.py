@@ -13,12 +13,13 @@ from adapters.types import Adapter, Answer, ChatRequest, Usage
 from router.clock import Clock
 from router.exchange import CallerGone, Deliver, Exchange, Timer
 from router.forms import asked_of, kept
-from router.guards import Guards, Permit
+from router.guards import Ended, Guards, Permit
 from router.registry.model import Seat
 from router.transport import Transport
 from router.vote import Outcome, Vote, VoteRole, cost_usd
 from router.votes.record import new_id
 
+_TIMED_OUT = (ErrorKind.TIMEOUT, ErrorKind.FIRST_TOKEN_TIMEOUT)
 _CHARS_PER_TOKEN = 3.5  # for answers whose provider reports no usage; such a vote is marked `usage_estimated`
 
 
@@ -40,6 +41,15 @@ class Attempt:
     deadline: float
     silence_s: float | None = None
     deliver: Deliver | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a vote is made from beside the attempt; `queue_ms` is what the guards took."""
+
+    vote_id: str
+    exchange: Exchange
+    queue_ms: float
 
 
 class Attempts:
@@ -67,10 +77,16 @@ class Attempts:
 
     async def run(self, attempt: Attempt) -> Vote:
         """One try at one seat. Raises only `CancelledError` or `CallerGone`, after the vote has been recorded."""
-        exchange = self._exchange(attempt)
-        permit = self._guards.admit(attempt.seat)
+        vote_id, asked_at = new_id(self._clock), self._clock.monotonic()
+        streamed = attempt.deliver is not None and not self._guards.leaks(attempt.seat)
+        permit = await self._guards.admit(
+            attempt.seat, attempt.request, vote_id, streamed=streamed, probe=attempt.role == "probe"
+        )
+        exchange = self._exchange(attempt, streamed)
+        facts = _Facts(vote_id, exchange, queue_ms=(exchange.began - asked_at) * 1000)
         if not isinstance(permit, Permit):
-            return self._vote(attempt, exchange, "refused", None, ProviderError(permit.kind, permit.reason))
+            return self._vote(attempt, facts, "refused", None, ProviderError(permit.kind, permit.reason))
+        exchange.on_life = permit.alive
         answer: Answer | None = None
         error: ProviderError | None = None
         try:
@@ -80,18 +96,35 @@ class Attempts:
             error = _masked(failure, self._mask)
         except (asyncio.CancelledError, CallerGone):
             error = ProviderError(ErrorKind.CANCELLED, "the caller left")
-            self._vote(attempt, exchange, "client_gone", None, error)
+            self._vote(attempt, facts, "client_gone", None, error)
             raise
         except Exception as bug:  # a bug of ours in one adapter must not cost the request its other seats
             structlog.get_logger().exception("attempt_bug", provider=attempt.seat.provider.id)
             error = ProviderError(ErrorKind.INTERNAL, f"internal error: {type(bug).__name__}")
         finally:
-            permit.settle(error, leaked=exchange.leaked)
-        return self._vote(attempt, exchange, "ok" if answer else "failed", answer, error)
+            permit.settle(self._ended(attempt, exchange, error))
+        return self._vote(attempt, facts, "ok" if answer else "failed", answer, error)
 
-    def _exchange(self, attempt: Attempt) -> Exchange:
+    def _ended(self, attempt: Attempt, exchange: Exchange, error: ProviderError | None) -> Ended:
+        usage, _ = _usage(attempt.request, exchange)
+        took_s = self._clock.monotonic() - exchange.began
+        timeouts = attempt.seat.timeouts
+        # A caller in a hurry says nothing of a seat that was given less time than its first token may take.
+        hurried = (
+            error is not None and error.kind in _TIMED_OUT and took_s < min(timeouts.first_token_s, timeouts.total_s)
+        )
+        return Ended(
+            error,
+            sent=exchange.sent,
+            usage=usage,
+            cost_usd=cost_usd(attempt.seat.model.price, usage),
+            seen=exchange.limits_seen,
+            leaked=exchange.leaked,
+            fair=not hurried,
+        )
+
+    def _exchange(self, attempt: Attempt, stream: bool) -> Exchange:
         seat = attempt.seat
-        stream = attempt.deliver is not None and not self._guards.leaks(seat)
         timer = Timer(
             seat.timeouts,
             began=self._clock.monotonic(),
@@ -105,15 +138,15 @@ class Attempts:
     def _vote(
         self,
         attempt: Attempt,
-        exchange: Exchange,
+        facts: _Facts,
         outcome: Outcome,
         answer: Answer | None,
         error: ProviderError | None,
     ) -> Vote:
-        now = self._clock.monotonic()
+        now, exchange = self._clock.monotonic(), facts.exchange
         usage, estimated = _usage(attempt.request, exchange)
         vote = Vote(
-            vote_id=new_id(self._clock),
+            vote_id=facts.vote_id,
             request_id=attempt.request_id,
             registry_hash=attempt.registry_hash,
             seq=attempt.seq,
@@ -129,6 +162,7 @@ class Attempts:
             usage=usage,
             usage_estimated=estimated,
             cost_usd=cost_usd(attempt.seat.model.price, usage),
+            queue_ms=facts.queue_ms,
             connect_ms=exchange.connect_ms,
             first_token_ms=exchange.first_token_ms,
             provider_request_id=exchange.provider_request_id,

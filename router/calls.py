@@ -13,6 +13,7 @@ from adapters.types import Answer, ChatRequest
 from router.attempt import Attempt
 from router.clock import Clock
 from router.exchange import Deliver
+from router.guards.retry_budget import RetryBudget
 from router.registry.model import Seat
 from router.vote import Vote
 
@@ -52,17 +53,21 @@ class Asked:
 class Calls:
     """The calls of one request, each made by `attempt`. `votes` are all attempts made so far, in order."""
 
-    def __init__(self, asked: Asked, attempt: Callable[[Attempt], Awaitable[Vote]], clock: Clock) -> None:
+    def __init__(
+        self, asked: Asked, attempt: Callable[[Attempt], Awaitable[Vote]], clock: Clock, retries: RetryBudget
+    ) -> None:
         self._asked = asked
         self._attempt = attempt
         self._clock = clock
+        self._retries = retries
         self._seq = 0
         self.votes: list[Vote] = []
 
     async def answer(self, seats: Iterable[Seat]) -> Decision:
         """Walks the seats until one answers, as `POLICY` says after each failure; streams if the caller wants that.
 
-        Once part of an answer has gone out, its failure is the request's: nobody else can continue unnoticed.
+        Once part of an answer has gone out, its failure is the request's: nobody else can continue unnoticed. When most
+        requests need a second call the budget of retries ends, so that an outage is not answered with a storm.
         """
         waiting = list(seats)
         error = ProviderError(ErrorKind.TIMEOUT, "the deadline left no time for an attempt")
@@ -73,7 +78,7 @@ class Calls:
                 return Decision(winner=vote, votes_counted=1)
             assert vote.error is not None
             error = vote.error
-            if vote.committed:
+            if vote.committed or (vote.sent and waiting and not self._retries.try_again()):
                 break
             waiting = _still_worth_asking(waiting, seat, error.kind)
         return Decision(error=error)

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from router import log, verbs
+from router import log
 from router.client import ClientError
+from router.human import printable, seconds_of
 from router.settings import Settings, SettingsError, environment, load_settings
+from router.verbs import asking, daemon, files, oncall, weather
+from router.verbs.common import FINDINGS, Findings
 
 USAGE = 2
 
@@ -26,14 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load_settings(environment(), **_overrides(arguments))
         log.configure(settings.log_level, settings.log_format)
         return int(arguments.run(arguments, settings))
-    except (SettingsError, ClientError, verbs.Findings) as error:
-        print(f"quorum {arguments.verb}: {error}", file=sys.stderr)
-        return USAGE if isinstance(error, SettingsError) else verbs.FINDINGS
+    except (SettingsError, ClientError, Findings) as error:
+        print(printable(f"quorum {arguments.verb}: {error}"), file=sys.stderr)
+        return USAGE if isinstance(error, SettingsError) else FINDINGS
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # somebody closed the pager
         sys.stderr.close()
-        return verbs.FINDINGS
+        return FINDINGS
 
 
 # --- the words of the command line ------------------------------------------------------------------------------------
@@ -51,15 +54,23 @@ def _flag(*names: str, **options: Any) -> _Flag:
     return _Flag(names, options)
 
 
+def _span(text: str) -> float:
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 _JSON = _flag("--json", action="store_true", help="for machines")
 _URL = _flag("--url", help="the daemon (QUORUM_URL)")
 _DATA_DIR = _flag("--data-dir", metavar="D", help="where embedded stores live (QUORUM_DATA_DIR)")
 _REGISTRY = _flag("--registry", metavar="F", help="the registry (QUORUM_REGISTRY)")
+_SUBJECT = _flag("subject", metavar="PROVIDER[/MODEL]")
 _PORT = _flag("--port", metavar="P", help="the port to listen on (QUORUM_PORT)")
 
 _VERBS: dict[str, tuple[Callable[[argparse.Namespace, Settings], int], str, tuple[_Flag, ...]]] = {
     "serve": (
-        verbs.serve,
+        daemon.serve,
         "quorum serve --registry registry.yaml --port 8080",
         (
             _REGISTRY,
@@ -69,9 +80,9 @@ _VERBS: dict[str, tuple[Callable[[argparse.Namespace, Settings], int], str, tupl
             _DATA_DIR,
         ),
     ),
-    "demo": (verbs.demo, "quorum demo", (_REGISTRY, _PORT, _DATA_DIR)),
+    "demo": (daemon.demo, "quorum demo", (_REGISTRY, _PORT, _DATA_DIR)),
     "simulate": (
-        verbs.simulate,
+        daemon.simulate,
         "quorum simulate --port 9090 --weather storm.json",
         (
             _flag("--port", metavar="P", type=int, default=9090, help="the port (9090; 0 picks one)"),
@@ -80,7 +91,7 @@ _VERBS: dict[str, tuple[Callable[[argparse.Namespace, Settings], int], str, tupl
         ),
     ),
     "ask": (
-        verbs.ask,
+        asking.ask,
         'quorum ask "What is 17+25?" --tier cheap --strategy ranked-fallback',
         (
             _flag("question"),
@@ -94,17 +105,18 @@ _VERBS: dict[str, tuple[Callable[[argparse.Namespace, Settings], int], str, tupl
         ),
     ),
     "check": (
-        verbs.check,
+        files.check,
         "quorum check registry.yaml --format github",
         (
             _flag("file", nargs="?", metavar="F"),
             _flag("--no-env", action="store_true", help="look up no variable"),
+            _flag("--live", action="store_true", help="ask each provider, with its key, which models it has"),
             _flag("--format", choices=("text", "json", "github"), default="text"),
             _JSON,
         ),
     ),
     "diff": (
-        verbs.diff,
+        files.diff,
         "quorum diff --running registry.yaml",
         (
             _flag("files", nargs="*", metavar="F"),
@@ -113,10 +125,44 @@ _VERBS: dict[str, tuple[Callable[[argparse.Namespace, Settings], int], str, tupl
             _JSON,
         ),
     ),
-    "schema": (verbs.schema, "quorum schema > registry.schema.json", ()),
-    "weather": (verbs.weather, "quorum weather", (_URL, _JSON)),
+    "schema": (files.schema, "quorum schema > registry.schema.json", ()),
+    "explain": (
+        oncall.explain,
+        "quorum explain --strategy ranked-fallback --tier cheap",
+        (
+            _flag("--strategy", metavar="S"),
+            _flag("--tier", metavar="T"),
+            _flag("--model", default="auto", help="auto, a tier, a strategy, or provider/model"),
+            _flag("--council-size", metavar="N", type=int),
+            _URL,
+            _JSON,
+        ),
+    ),
+    "weather": (
+        weather.weather,
+        "quorum weather --watch",
+        (
+            _flag("--watch", action="store_true", help="again every 2 s, until Ctrl-C"),
+            _flag("--changes", action="store_true", help="what has changed, the newest first"),
+            _flag("--since", metavar="AGE", default="1h", help="of the changes: 30m, 1h, 7d (1h)"),
+            _URL,
+            _JSON,
+        ),
+    ),
+    "drain": (
+        oncall.drain,
+        'quorum drain groq --for 30m --reason "their status page says so"',
+        (
+            _SUBJECT,
+            _flag("--for", metavar="SPAN", dest="for_s", type=_span, help="30m, 2h, 1d (until it is undrained)"),
+            _flag("--reason", metavar="R", help="for whoever looks at the weather"),
+            _URL,
+            _JSON,
+        ),
+    ),
+    "undrain": (oncall.undrain, "quorum undrain groq", (_SUBJECT, _URL, _JSON)),
     "votes": (
-        verbs.votes,
+        asking.votes,
         "quorum votes --since 1h --outcome failed",
         (
             _flag("--since", metavar="AGE", default="1h", help="30m, 1h, 7d (1h)"),
@@ -128,10 +174,10 @@ _VERBS: dict[str, tuple[Callable[[argparse.Namespace, Settings], int], str, tupl
             _JSON,
         ),
     ),
-    "reload": (verbs.reload, "quorum reload", (_URL, _JSON)),
-    "env": (verbs.env, "quorum env", (_JSON,)),
+    "reload": (files.reload, "quorum reload", (_URL, _JSON)),
+    "env": (files.env, "quorum env", (_JSON,)),
     "db": (
-        verbs.database,
+        files.database,
         "quorum db url --json",
         (_flag("what", choices=("migrate", "status", "url")), _DATA_DIR, _JSON),
     ),

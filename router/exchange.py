@@ -10,7 +10,7 @@ from adapters.collect import StreamCollector
 from adapters.errors import ErrorKind, ProviderError
 from adapters.headers import request_id
 from adapters.sse import SseParser
-from adapters.types import NO_USAGE, Adapter, Answer, ChatRequest, Delta, Event, ToolCallDelta
+from adapters.types import NO_USAGE, Adapter, Answer, ChatRequest, Delta, Event, LimitsSeen, ToolCallDelta
 from router.clock import Clock
 from router.registry.model import Seat, Timeouts
 from router.transport import NotSent, Response, Transport
@@ -31,7 +31,7 @@ class Exchange:
     """An exchange under way. Its public fields say how far it got, so that however it ends a vote can tell.
 
     With `deliver` the caller gets the answer piece by piece, with `stream` the provider is asked for pieces too.
-    `committed` is True once the caller has seen a part of the answer.
+    `committed` is True once the caller has seen a part of the answer. `on_life` is called at the first token.
     """
 
     def __init__(
@@ -53,7 +53,9 @@ class Exchange:
         self.provider_request_id: str | None = None
         self.response_model: str | None = None
         self.usage = NO_USAGE
+        self.limits_seen: LimitsSeen = ()
         self.received_chars = 0
+        self.on_life: Callable[[], None] = _nothing
         self._finished: StreamCollector | None = None  # the stream's, once its finish reason has come
 
     async def run(self, transport: Transport, request: ChatRequest) -> Answer:
@@ -68,6 +70,7 @@ class Exchange:
                 )
                 self.status, self.connect_ms = response.status, response.connect_ms
                 self.provider_request_id = request_id(response.headers) or None
+                self.limits_seen = self._adapter.parse_limits(response.headers)
                 if self._stream and self._deliver is not None and _is_stream(response):
                     return await self._streamed(response, self._deliver)
                 return await self._whole(response)
@@ -136,6 +139,7 @@ class Exchange:
             self.response_model = delta.response_model
         if self.first_token_ms is None and (delta.commits or delta.reasoning):
             self.first_token_ms = (self._clock.monotonic() - self.began) * 1000
+            self.on_life()
         self.received_chars += len(delta.text) + len(delta.reasoning)
 
     async def _hand_on(self, delta: Delta, deliver: Deliver) -> None:
@@ -224,6 +228,10 @@ _TIMEOUT_WORDS = {
 }
 
 
+def _nothing() -> None:
+    pass
+
+
 def _is_stream(response: Response) -> bool:
     """A provider may answer a stream request with a plain JSON body: an error, or because it cannot stream this."""
     kind = response.headers.get("content-type", "")
@@ -243,3 +251,4 @@ def _as_deltas(answer: Answer) -> Iterator[Delta]:
     yield Delta(text=answer.text, refusal=answer.refusal)
     for index, call in enumerate(answer.tool_calls):
         yield Delta(tool_call=ToolCallDelta(index, call.id, call.name, call.arguments, call.signature))
+    yield Delta(reasoning_details=answer.reasoning_details)

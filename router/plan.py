@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from adapters.types import NATIVE_ADAPTERS, NOTHING, ChatRequest, Image, Opaque, Text
+from router.guards import limits
 from router.guards.weather import Block
 from router.registry.model import Registry, Seat, Strategy
 
 SINGLE_QUERY_SEATS = 3  # the best-placed one, and up to two others if it fails before its first byte
 MAX_COUNCIL_SIZE = 8
 Dropped = Callable[[Seat, ChatRequest], frozenset[str]]
+Standing = tuple[int, float]
+"""How doubtful a seat is (0: nothing speaks against it), and what asking it costs among seats of equal rank."""
 _BYTES_PER_TOKEN = 4  # of English text; a request is only held to be too long when it is so by this measure
 
 
@@ -78,11 +81,13 @@ def make_plan(
     *,
     block: Callable[[Seat], Block | None],
     rng: random.Random,
+    standing: Callable[[Seat], Standing] = lambda seat: (0, 0.0),
     dropped: Dropped = lambda seat, request: frozenset(),
 ) -> Plan:
     """Filters and orders the tier's seats (or takes the pinned one).
 
-    `block` tells the weather, `rng` shares load, `dropped` names the parameters that a seat could not be given.
+    `block` tells the weather, `standing` orders seats beside their rank, `rng` shares load, `dropped` names the
+    parameters that a seat could not be given.
     """
     tier = registry.tiers[options.tier]
     candidates = (registry.seats[options.pinned],) if options.pinned else tier.seats
@@ -106,7 +111,7 @@ def make_plan(
         stand_in = None if options.pinned else _stand_in(registry, seat, blocked)
         if stand_in and unsuitable(stand_in) is None and block(stand_in) is None:
             seats.append(stand_in)
-    ordered = _without_repeats(_by_rank(seats, rng))
+    ordered = _ordered(_without_repeats(seats), standing, rng)
     return Plan(
         registry=registry,
         options=options,
@@ -123,10 +128,25 @@ def _walked(options: Options) -> int | None:
     return SINGLE_QUERY_SEATS if options.strategy == "single-query" else None
 
 
-def _by_rank(seats: Iterable[Seat], rng: random.Random) -> list[Seat]:
-    shuffled = list(seats)
-    rng.shuffle(shuffled)  # a stable sort keeps this order among equal ranks, which is how they share the load
-    return sorted(shuffled, key=lambda seat: seat.rank)
+def _ordered(seats: Iterable[Seat], standing: Callable[[Seat], Standing], rng: random.Random) -> tuple[Seat, ...]:
+    """By doubt, then by rank; equal ranks share the load by the better of two random choices.
+
+    Two choices spread load almost as evenly as knowing every queue would, and never send everybody to the one seat
+    that looks best (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001).
+    """
+    groups: dict[tuple[int, int], list[tuple[float, Seat]]] = {}
+    for seat in seats:
+        doubt, cost = standing(seat)
+        groups.setdefault((doubt, seat.rank), []).append((cost, seat))
+    return tuple(seat for key in sorted(groups) for seat in _two_choices(groups[key], rng))
+
+
+def _two_choices(pool: list[tuple[float, Seat]], rng: random.Random) -> Iterator[Seat]:
+    rng.shuffle(pool)
+    while len(pool) > 1:
+        better = 0 if pool[0][0] <= pool[1][0] else 1
+        yield pool.pop(better)[1]
+    yield pool[0][1]
 
 
 def _without_repeats(seats: Iterable[Seat]) -> tuple[Seat, ...]:
@@ -146,6 +166,7 @@ def _stand_in(registry: Registry, seat: Seat, blocked: Block | None) -> Seat | N
 
 @dataclass(frozen=True, slots=True)
 class _Needs:
+    request: ChatRequest
     capabilities: tuple[str, ...]
     openai_wire: bool
     tokens: int
@@ -158,7 +179,7 @@ def _needs(request: ChatRequest) -> _Needs:
     text = sum(len(part.text) for message in request.messages for part in message.content if isinstance(part, Text))
     opaque = any(isinstance(part, Opaque) for message in request.messages for part in message.content)
     capabilities = tuple(name for name, needed_now in needed.items() if needed_now)
-    return _Needs(capabilities, opaque, text // _BYTES_PER_TOKEN)
+    return _Needs(request, capabilities, opaque, text // _BYTES_PER_TOKEN)
 
 
 def _unsuitable(seat: Seat, needs: _Needs) -> str | None:
@@ -168,9 +189,16 @@ def _unsuitable(seat: Seat, needs: _Needs) -> str | None:
             return f"does not support {capability}"
     if needs.openai_wire and seat.target.adapter in NATIVE_ADAPTERS:
         return "its wire has no place for audio or files"
+    too_large = limits.too_large(seat, limits.need_of(seat, needs.request)) if _has_limits(seat) else None
+    if too_large:
+        return too_large
     if seat.model.context is not None and needs.tokens > seat.model.context:
         return f"about {needs.tokens} tokens are more than its context of {seat.model.context}"
     return None
+
+
+def _has_limits(seat: Seat) -> bool:
+    return bool(seat.model.limits or seat.provider.limits)
 
 
 def _has(supports: frozenset[str], capability: str) -> bool:

@@ -122,6 +122,7 @@ class Recorder:
             http_status=vote.status,
             error_message=error.message if error else None,
             retry_after_ms=None if error is None or error.retry_after_s is None else error.retry_after_s * 1000,
+            queue_ms=vote.queue_ms,
             connect_ms=vote.connect_ms,
             first_token_ms=vote.first_token_ms,
             duration_ms=vote.duration_ms,

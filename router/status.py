@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prometheus_client.core import Metric
 
 from router.api.middleware import Admission
 from router.api.weather import WeatherApi
+from router.guards import Guards
 from router.registry.watch import RegistryHolder
 from router.stores.opening import Stores
 from router.telemetry import gauge
 from router.votes.writer import VoteLog
 
-_TROUBLE = ("bad-key", "billing", "model-gone", "failing")  # what a person should look at; limits come and go
+_BREAKER: Mapping[str, float] = {"closed": 0.0, "half-open": 1.0, "open": 2.0}
+_TROUBLE = ("bad-key", "billing", "model-gone", "failing", "down")  # what a person should look at; limits come and go
 
 
 class Status:
     """The daemon's state, read from its parts at each question."""
 
     def __init__(
-        self, registry: RegistryHolder, stores: Stores, votes: VoteLog, weather: WeatherApi, admission: Admission
+        self,
+        *,
+        registry: RegistryHolder,
+        stores: Stores,
+        votes: VoteLog,
+        weather: WeatherApi,
+        guards: Guards,
+        admission: Admission,
     ) -> None:
         self._registry = registry
         self._stores = stores
         self._votes = votes
         self._weather = weather
+        self._guards = guards
         self._admission = admission
 
     def unready(self) -> str | None:
@@ -83,6 +93,25 @@ class Status:
             "Whether a store answers.",
             ["name"],
             [([name], float(store["up"])) for name, store in self._stores.state().items()],
+        )
+        yield gauge(
+            "quorum_breaker_state",
+            "Circuit breakers: 0 closed, 1 half-open, 2 open.",
+            ["provider", "model"],
+            [
+                ([seat.provider.id, seat.model.id], _BREAKER[self._guards.breakers.state(seat.id)])
+                for seat in registry.seats.values()
+            ],
+        )
+        yield gauge(
+            "quorum_limit_remaining",
+            "What is left of a limit, by what was last seen of it.",
+            ["provider", "model", "limit"],
+            [
+                ([seat.provider.id, seat.model.id, limit.name], limit.amount - limit.used)
+                for seat in registry.seats.values()
+                for limit in self._guards.ledger.left(seat)
+            ],
         )
         yield gauge(
             "quorum_provider_state",

@@ -47,6 +47,7 @@ class Telemetry:
         self.cost_usd = counter("quorum_cost_usd", "Cost by the registry's prices.", "provider", "model")
         self.inflight = Gauge("quorum_inflight_requests", "Requests being answered now.", registry=self.registry)
         self.shed = Counter("quorum_shed", "Requests turned away while full or draining.", registry=self.registry)
+        self.state_changes = counter("quorum_state_changes", "How often a state came about.", "subject", "state")
         self.reloads = counter("quorum_registry_reload", "Registry reloads by result.", "result")
 
     def watch(self, collect: Callable[[], Iterable[Metric]]) -> None:

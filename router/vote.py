@@ -37,6 +37,7 @@ class Vote:
     usage: Usage = NO_USAGE
     usage_estimated: bool = False
     cost_usd: float | None = None
+    queue_ms: float | None = None
     connect_ms: float | None = None
     first_token_ms: float | None = None
     provider_request_id: str | None = None

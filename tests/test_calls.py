@@ -11,6 +11,7 @@ from adapters.errors import POLICY, ErrorKind, ProviderError
 from adapters.types import Answer
 from router.attempt import Attempt
 from router.calls import Asked, Calls, Decision
+from router.guards.retry_budget import RetryBudget
 from router.vote import Vote
 from tests.routing import FakeTime, asking, registry
 from tests.test_vote import vote
@@ -30,7 +31,7 @@ class Play:
         self._takes_s = takes_s
         began = self.time.monotonic
         asked = Asked("request", "hash", asking(), began=began, deadline=began + deadline_s)
-        self.calls = Calls(asked, self._attempt(), self.time.clock)
+        self.calls = Calls(asked, self._attempt(), self.time.clock, RetryBudget(self.time.clock))
 
     def _attempt(self) -> Callable[[Attempt], Awaitable[Vote]]:
         async def attempt(asked: Attempt) -> Vote:

@@ -106,6 +106,38 @@ async def test_votes_weather_and_reload_speak_json_too(start_daemon: Start, prov
     assert "did you mean 'cheap'?" in err
 
 
+async def test_on_call_a_provider_is_drained_explained_and_put_back(start_daemon: Start, providers: Providers) -> None:
+    one, two = await providers(2)
+    one.then(whole("one"))
+    two.then(whole("two"))
+    running = await start_daemon(registry_for([one, two]))
+    where = ("--url", running.url)
+
+    status, out, _ = await quorum("drain", "p1", "--for", "30m", "--reason", "flapping", *where)
+    assert status == 0
+    assert "in 30 min" in out
+    status, out, _ = await quorum("explain", *where)
+    seats, left_out = out.split("left out:")
+    assert status == 0
+    assert ("p2" in seats, "p1" in seats) == (True, False)
+    assert "flapping" in left_out
+    assert "at most 1 call(s)" in left_out
+    assert (await running.chat(model="ranked-fallback")).json["quorum"]["provider"] == "p2"
+    assert one.seen == []
+
+    status, out, _ = await quorum("undrain", "p1", *where, "--json")
+    assert (status, json.loads(out)["ended"]) == (0, True)
+    assert (await running.chat(model="ranked-fallback")).json["quorum"]["provider"] == "p1"
+    changes = json.loads((await quorum("weather", "--changes", *where, "--json"))[1])
+    assert [(row["provider"], row["model"], row["state"]) for row in changes] == [
+        ("p1", None, "clear"),
+        ("p1", None, "drained"),
+    ]
+    shown = (await quorum("weather", *where))[1].splitlines()
+    assert shown[0].split() == ["provider", "model", "state", "until", "limits", "left", "last", "probe", "why"]
+    assert len(shown) == 4
+
+
 async def test_serve_with_no_key_starts_and_says_why_nobody_can_answer(stores: Any, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "router", "serve", "--port", "0", "--data-dir", str(tmp_path),
@@ -177,6 +209,9 @@ async def test_simulate_answers_and_refuses_a_bad_weather_file(tmp_path: Path) -
         (("db", "migrat"), "did you mean 'migrate'?"),
         (("check", "--format", "yaml"), "choose from"),
         (("diff", "one.yaml"), "name two files"),
+        (("drain", "groq", "--for", "half an hour"), "'half an hour' is not a span of time such as 90s, 30m, 2h or 7d"),
+        (("drain",), "PROVIDER[/MODEL]"),
+        (("weather", "--watch", "--changes"), "choose one"),
     ],
 )
 def test_wrong_words_are_told_in_one_line_and_exit_2(
@@ -226,7 +261,10 @@ def test_help_names_every_verb_with_an_example(capsys: pytest.CaptureFixture[str
         "check",
         "diff",
         "schema",
+        "explain",
         "weather",
+        "drain",
+        "undrain",
         "votes",
         "reload",
         "env",

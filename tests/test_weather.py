@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from adapters.errors import POLICY, ErrorKind, ProviderError, Scope
-from router.guards.weather import Block, StateChange, Weather, next_reset
+from router.guards.weather import Block, StateChange, Weather
+from router.guards.windows import next_reset
 from router.registry.model import Limit, Registry, Seat
 from tests.routing import REGISTRY, FakeTime, registry
 
@@ -196,6 +197,10 @@ def test_nothing_is_kept_of_what_has_gone(sky: Sky) -> None:
     without = replace(HOME, seats={id: seat for id, seat in HOME.seats.items() if id != SEAT.id})
     sky.weather.reconcile(HOME, without)
     sky.weather.reconcile(without, HOME)
+    block = sky.weather.block(SEAT)
+    assert block is not None
+    assert (block.state, block.until) == ("new", NOON + 60)  # its wait is forgotten, and it has to prove itself
+    sky.weather.proven(SEAT.id)
     assert sky.blocked_s() is None
 
 

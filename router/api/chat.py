@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,28 +21,37 @@ from router.attempt import Attempts
 from router.calls import Asked, Calls, Decision
 from router.clock import Clock
 from router.exchange import CallerGone
-from router.guards import Guards
-from router.plan import Dropped, Plan, make_plan
+from router.guards.retry_budget import RetryBudget
+from router.plan import Dropped, Plan
 from router.recorder import Finished, Recorder, RequestOutcome
 from router.registry.model import Registry, Seat
-from router.strategies import BUILT, decide
+from router.seating import Seating, Turn
+from router.strategies import BUILT
 
 _GONE = Decision(error=ProviderError(ErrorKind.CANCELLED, "the caller left"))
 _STOPPED = Decision(error=ProviderError(ErrorKind.CANCELLED, "the daemon stopped"))
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _Chat:
     """One chat request under way: what came in, who may answer, and where its answer goes."""
 
     request_id: str
-    began: float
     created_at: float
     raw: bytes
     body: ChatBody
-    plan: Plan
-    calls: Calls
+    turn: Turn
     stream: AnswerStream | None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force: it is made anew when the request has waited."""
+        return self.turn.plan
+
+    @property
+    def calls(self) -> Calls:
+        """The calls made for it."""
+        return self.turn.calls
 
 
 class ChatApi:
@@ -53,40 +61,40 @@ class ChatApi:
         self,
         *,
         registry: Callable[[], Registry],
-        guards: Guards,
+        seating: Seating,
         attempts: Attempts,
+        retries: RetryBudget,
         recorder: Recorder,
         clock: Clock,
-        rng: random.Random,
         dropped: Dropped,
     ) -> None:
         self._registry = registry
-        self._guards = guards
+        self._seating = seating
         self._attempts = attempts
+        self._retries = retries
         self._recorder = recorder
         self._clock = clock
-        self._rng = rng
         self._dropped = dropped
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answers one request; raises `ApiError` for what is wrong before a seat could be asked."""
-        turn = self._begin(request, await read_json_body(request))
+        chat = self._begin(request, await read_json_body(request))
         try:
-            decision = await self._decide(turn)
-            response = await self._respond(turn, decision)
+            decision = await self._decide(chat)
+            response = await self._respond(chat, decision)
         except CallerGone:
-            assert turn.stream is not None
-            self._record(turn, _GONE, "client_gone", 499)
-            return turn.stream.hang_up()
+            assert chat.stream is not None
+            self._record(chat, _GONE, "client_gone", 499)
+            return chat.stream.hang_up()
         except asyncio.CancelledError as cancelled:
             if cancelled.args != (SHUTDOWN,):
-                self._record(turn, _GONE, "client_gone", 499)
+                self._record(chat, _GONE, "client_gone", 499)
                 raise
-            decision, response = _STOPPED, await self._stop(turn)
-        self._record(turn, decision, "ok" if decision.winner else "failed", response.status)
+            decision, response = _STOPPED, await self._stop(chat)
+        self._record(chat, decision, "ok" if decision.winner else "failed", response.status)
         return response
 
-    def _begin(self, request: web.Request, raw: bytes) -> _Turn:
+    def _begin(self, request: web.Request, raw: bytes) -> _Chat:
         began, created_at = self._clock.monotonic(), self._clock.wall()
         body = parse_chat(raw)
         registry = self._registry()
@@ -94,9 +102,7 @@ class ChatApi:
         options = resolve_options(registry, body.model, body.routing, request.headers, user)
         if options.strategy not in BUILT:
             raise ApiError(501, "not_built", f"strategy {options.strategy} is not built yet", should_retry=False)
-        plan = make_plan(
-            registry, options, body.request, block=self._guards.block, rng=self._rng, dropped=self._dropped
-        )
+        plan = self._seating.plan(registry, options, body.request, streamed=body.stream)
         request_id = request[REQUEST_ID]
 
         def headers(seat: Seat | None, model: str | None) -> Mapping[str, str]:
@@ -115,25 +121,23 @@ class ChatApi:
             deadline=began + plan.timeout_s,
             deliver=stream.deliver if stream else None,
         )
-        calls = Calls(asked, self._attempts.run, self._clock)
-        return _Turn(request_id, began, created_at, raw, body, plan, calls, stream)
+        self._retries.request()
+        calls = Calls(asked, self._attempts.run, self._clock, self._retries)
+        turn = Turn(body.request, plan, calls, began, asked.deadline, body.stream)
+        return _Chat(request_id, created_at, raw, body, turn, stream)
 
-    async def _decide(self, turn: _Turn) -> Decision:
-        if not turn.plan.seats:
-            blocks = [exclusion.block for exclusion in turn.plan.excluded if exclusion.block]
-            kind = blocks[0].kind if blocks else ErrorKind.INVALID_REQUEST
-            return Decision(error=ProviderError(kind, "no model of the plan can be asked"))
-        if turn.stream is None:
-            return await decide(turn.plan, turn.calls)
-        async with turn.stream.kept_alive():
-            return await decide(turn.plan, turn.calls)
+    async def _decide(self, chat: _Chat) -> Decision:
+        if chat.stream is None:
+            return await self._seating.decide(chat.turn)
+        async with chat.stream.kept_alive():
+            return await self._seating.decide(chat.turn)
 
-    async def _respond(self, turn: _Turn, decision: Decision) -> web.StreamResponse:
-        plan, votes, stream = turn.plan, turn.calls.votes, turn.stream
+    async def _respond(self, chat: _Chat, decision: Decision) -> web.StreamResponse:
+        plan, votes, stream = chat.plan, chat.calls.votes, chat.stream
         winner = decision.winner
-        lost = self._lost(turn.body, winner.seat) if winner else turn.body.dropped
+        lost = self._lost(chat.body, winner.seat) if winner else chat.body.dropped
         headers = reply.route_headers(
-            turn.request_id,
+            chat.request_id,
             plan,
             len(votes),
             winner.seat.provider.id if winner else None,
@@ -141,55 +145,52 @@ class ChatApi:
             lost,
         )
         if decision.error is not None:
-            error = self._failure(turn, decision.error)
+            error = self._failure(chat, decision.error)
             if stream and stream.begun:
-                return await stream.fail(error, turn.request_id)
-            return error_response(error, turn.request_id, headers)
+                return await stream.fail(error, chat.request_id)
+            return error_response(error, chat.request_id, headers)
         assert decision.winner is not None
         assert decision.answer is not None
-        quorum = reply.quorum_object(turn.request_id, decision, plan, votes, lost)
+        quorum = reply.quorum_object(chat.request_id, decision, plan, votes, lost)
         if stream:
-            usage = reply.usage(decision.winner.usage) if turn.body.include_usage else None
+            usage = reply.usage(decision.winner.usage) if chat.body.include_usage else None
             return await stream.finish(decision.answer.finish_reason, usage, quorum)
-        document = reply.completion(turn.request_id, int(turn.created_at), decision, plan, quorum)
+        document = reply.completion(chat.request_id, int(chat.created_at), decision, plan, quorum)
         return web.Response(body=orjson.dumps(document), content_type="application/json", headers=headers)
 
-    async def _stop(self, turn: _Turn) -> web.StreamResponse:
+    async def _stop(self, chat: _Chat) -> web.StreamResponse:
         error = ApiError(503, "draining", "this daemon is stopping before the answer was done", retry_after_s=1)
-        if not (turn.stream and turn.stream.begun):
-            return error_response(error, turn.request_id)
+        if not (chat.stream and chat.stream.begun):
+            return error_response(error, chat.request_id)
         try:
-            return await turn.stream.fail(error, turn.request_id)
+            return await chat.stream.fail(error, chat.request_id)
         except CallerGone:
-            return turn.stream.hang_up()
+            return chat.stream.hang_up()
 
     def _lost(self, body: ChatBody, seat: Seat) -> tuple[str, ...]:
         """What the caller sent and this seat was not given: fields nobody knows, parameters its wire does not know."""
         return (*body.dropped, *sorted(self._dropped(seat, body.request)))
 
-    def _failure(self, turn: _Turn, error: ProviderError) -> ApiError:
-        plan, wall = turn.plan, self._clock.wall()
+    def _failure(self, chat: _Chat, error: ProviderError) -> ApiError:
+        plan = chat.plan
         if not plan.seats:
             subject = plan.options.pinned or f"tier {plan.options.tier}"
-            return from_exclusions(plan.excluded, subject, wall)
-        blocks = [self._guards.block(seat) for seat in plan.seats]
-        ends = [block.until for block in blocks if block and block.until is not None]
-        wait_s = max(0.0, min(ends) - wall) if ends and all(blocks) else None
-        return from_failure(error, tuple(turn.calls.votes), wait_s)
+            return from_exclusions(plan.excluded, subject, self._clock.wall())
+        return from_failure(error, tuple(chat.calls.votes), self._seating.wait_s(plan) or None)
 
-    def _record(self, turn: _Turn, decision: Decision, outcome: RequestOutcome, status: int) -> None:
+    def _record(self, chat: _Chat, decision: Decision, outcome: RequestOutcome, status: int) -> None:
         self._recorder.request(
             Finished(
-                request_id=turn.request_id,
-                created_at=turn.created_at,
-                duration_ms=(self._clock.monotonic() - turn.began) * 1000,
+                request_id=chat.request_id,
+                created_at=chat.created_at,
+                duration_ms=(self._clock.monotonic() - chat.turn.began) * 1000,
                 outcome=outcome,
                 http_status=status,
-                request_model=turn.body.model,
-                stream=turn.body.stream,
-                plan=turn.plan,
-                votes=tuple(turn.calls.votes),
+                request_model=chat.body.model,
+                stream=chat.body.stream,
+                plan=chat.plan,
+                votes=tuple(chat.calls.votes),
                 decision=decision,
-                body=turn.raw,
+                body=chat.raw,
             )
         )

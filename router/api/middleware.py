@@ -10,12 +10,14 @@ import structlog
 from aiohttp import HttpVersion10, web
 from aiohttp.typedefs import Handler, Middleware
 
+from router.api.door import GATED_PATHS, overloaded
 from router.api.errors import REQUEST_ID, ApiError, error_response
+from router.api.guard import entered
 from router.clock import Clock
+from router.shedding import Gate
 from router.telemetry import Telemetry
 from router.votes.record import new_id
 
-MAX_INFLIGHT = 4_000
 SHUTDOWN = "server shutdown"
 """With this word a handler is cancelled when a stopping daemon cannot wait for it any longer."""
 
@@ -56,17 +58,18 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except Exception:
         structlog.get_logger().exception("request_bug", request_id=request_id, route=_route(request))
         failure = ApiError(500, "internal_error", "a bug of ours stopped this request, it has been logged")
-    told = {"status": failure.status, "code": failure.code, "route": _route(request)}
-    structlog.get_logger().info("request", request_id=request_id, outcome="rejected", **told)
+    if failure.code != "overloaded":  # the gate tells of all of those in two lines: there is no time for one each
+        told = {"status": failure.status, "code": failure.code, "route": _route(request)}
+        structlog.get_logger().info("request", request_id=request_id, outcome="rejected", **told)
     return error_response(failure, request_id)
 
 
 class Admission:
-    """How many requests may ask providers at once; while the daemon is full or `draining`, new ones are turned away."""
+    """Who may ask providers: nobody while the daemon is `draining`, and as many at once as the gate lets in."""
 
-    def __init__(self, telemetry: Telemetry, max_inflight: int = MAX_INFLIGHT) -> None:
+    def __init__(self, telemetry: Telemetry, gate: Gate | None = None) -> None:
         self._telemetry = telemetry
-        self._max_inflight = max_inflight
+        self._gate = gate
         self._working: set[asyncio.Task[Any]] = set()
         self.draining = False
 
@@ -92,9 +95,9 @@ class Admission:
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.method != "POST":
                 return await handler(request)
-            self._refuse_if_full()
             task = asyncio.current_task()
             assert task is not None
+            self._let_in(request, task)
             self._working.add(task)
             task.add_done_callback(self._done)
             self._telemetry.inflight.set(len(self._working))
@@ -102,13 +105,17 @@ class Admission:
 
         return middleware
 
-    def _refuse_if_full(self) -> None:
+    def _let_in(self, request: web.Request, task: asyncio.Task[Any]) -> None:
         if self.draining:
             self._telemetry.shed.inc()
             raise ApiError(503, "draining", "this daemon is stopping, ask again", retry_after_s=1)
-        if self.inflight >= self._max_inflight:
+        gate = self._gate
+        if gate is None or request.path not in GATED_PATHS or entered(request):
+            return
+        if not gate.enter():
             self._telemetry.shed.inc()
-            raise ApiError(503, "overloaded", f"{self.inflight} requests are in flight already", retry_after_s=2)
+            raise overloaded(gate.retry_after_s())
+        task.add_done_callback(lambda _: gate.leave())
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._working.discard(task)

@@ -1,4 +1,4 @@
-"""`GET /v1/weather`: every provider and model, its state now, why, and until when."""
+"""`GET /v1/weather`: every provider and model, its state now, why, until when, and what is left of its limits."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from typing import Any
 
 from aiohttp import web
 
+from router.api.conditions import conditions, state_of, told
 from router.api.models import json_response
 from router.guards import Guards
-from router.guards.weather import LEAKING, Block
 from router.registry.model import Model, Provider, Registry
-from router.votes.record import utc
-
-_CLEAR = Block("clear", "")
 
 
 class WeatherApi:
@@ -31,18 +28,13 @@ class WeatherApi:
 
     def states(self) -> Mapping[tuple[str, str], str]:
         """The state of every (provider, model), for metrics."""
-        registry = self._registry()
         return {
-            (provider.id, model.id): self._block(registry, provider, model).state
-            for provider in registry.providers.values()
-            for model in provider.models.values()
+            (seat.provider.id, seat.model.id): state_of(seat, self._guards).state
+            for seat in self._registry().seats.values()
         }
 
     def _provider(self, registry: Registry, provider: Provider) -> dict[str, Any]:
-        models = [
-            {"model": model.id, "tiers": dict(model.tiers), **_told(self._block(registry, provider, model))}
-            for model in provider.models.values()
-        ]
+        models = [self._model(registry, provider, model) for model in provider.models.values()]
         return {
             "provider": provider.id,
             "adapter": provider.adapter,
@@ -51,13 +43,11 @@ class WeatherApi:
             "models": models,
         }
 
-    def _block(self, registry: Registry, provider: Provider, model: Model) -> Block:
-        seat = registry.seats.get(f"{provider.id}/{model.id}")
-        if seat is None:
-            return _CLEAR
-        return self._guards.block(seat) or (LEAKING if self._guards.leaks(seat) else _CLEAR)
-
-
-def _told(block: Block) -> dict[str, Any]:
-    until = None if block.until is None else utc(block.until).isoformat(timespec="seconds")
-    return {"state": block.state, "reason": block.reason, "until": until}
+    def _model(self, registry: Registry, provider: Provider, model: Model) -> dict[str, Any]:
+        seat = registry.seats[f"{provider.id}/{model.id}"]
+        return {
+            "model": model.id,
+            "tiers": dict(model.tiers),
+            **told(state_of(seat, self._guards)),
+            **conditions(seat, self._guards),
+        }

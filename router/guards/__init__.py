@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
-from adapters.errors import ProviderError
+from adapters.errors import POLICY, ProviderError
+from adapters.types import NO_USAGE, ChatRequest, LimitsSeen, Usage
+from healthcheck.store import NEVER, Verdicts
+from router.clock import Clock
+from router.guards import breaker
+from router.guards.breaker import Breakers
+from router.guards.ledger import Ledger, Reservation
+from router.guards.limits import need_of
+from router.guards.pace import Pace
 from router.guards.weather import Block, Weather
-from router.registry.model import Seat
+from router.registry.model import Registry, Seat
+
+Class = Literal[0, 1, 2]
+_QUICK_S = 0.05  # nobody notices who of two seats is quicker than this: they share the load
+_LEAST_HEADROOM = 0.01
+_SOON_S = 1.0  # when a place among the requests in flight is free again, nobody can know
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an attempt ended, as far as its guards must know. `fair` is False when it was cut before its usual time."""
+
+    error: ProviderError | None
+    sent: bool
+    usage: Usage = NO_USAGE
+    cost_usd: float | None = None
+    seen: LimitsSeen = ()
+    leaked: bool = False
+    fair: bool = True
+
+    @property
+    def outcome(self) -> breaker.Outcome:
+        """What it says of the seat."""
+        if self.error is None:
+            return "ok"
+        return "failure" if self.fair and POLICY[self.error.kind].breaker == "failure" else "nothing"
 
 
 @dataclass(slots=True)
@@ -15,43 +50,101 @@ class Permit:
 
     seat: Seat
     _guards: Guards
+    _reservation: Reservation
+    _breaker: breaker.Permit
+    _ticket: int
     _settled: bool = field(default=False)
 
-    def settle(self, error: ProviderError | None, *, leaked: bool = False) -> None:
-        """Tells every guard how the attempt ended: None for an answer or for nothing to say."""
+    def alive(self) -> None:
+        """The seat has begun to answer."""
+        self._guards.pace.first_token(self._ticket)
+
+    def settle(self, ended: Ended) -> None:
+        """Tells every guard how the attempt ended."""
         if not self._settled:
             self._settled = True
-            self._guards._settle(self.seat, error, leaked)
+            self._guards._settle(self, ended)
 
 
 class Guards:
-    """All guards of this process, asked in the order of one attempt."""
+    """All guards of this process, asked in the order of one attempt.
 
-    def __init__(self, weather: Weather) -> None:
-        self._weather = weather
+    `answered` is told of every seat that has answered, `freed` is called when a seat may be free again.
+    """
+
+    def __init__(
+        self,
+        *,
+        weather: Weather,
+        breakers: Breakers,
+        ledger: Ledger,
+        pace: Pace,
+        verdicts: Verdicts,
+        clock: Clock,
+        answered: Callable[[str], None] = lambda seat_id: None,
+        freed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.weather = weather
+        self.breakers = breakers
+        self.ledger = ledger
+        self.pace = pace
+        self.verdicts = verdicts
+        self._clock = clock
+        self._answered = answered
+        self._freed = freed
         self._inflight: dict[str, int] = {}
 
-    def admit(self, seat: Seat) -> Permit | Block:
-        """A permit, or why not. Nothing is awaited between the questions, so the answer is atomic in one event loop."""
-        block = self.block(seat)
+    async def admit(
+        self, seat: Seat, request: ChatRequest, attempt_id: str, *, streamed: bool, probe: bool = False
+    ) -> Permit | Block:
+        """A permit, or why not; `attempt_id` makes a reservation count once. What is cheap and local is asked first.
+
+        Only a `probe` may ask a seat that is new.
+        """
+        block = self._standing_block(seat, probe) or self._busy(seat)
         if block:
             return block
-        self._inflight[seat.provider.id] = self._inflight.get(seat.provider.id, 0) + 1
-        return Permit(seat, self)
+        admitted = self.breakers.admit(seat)
+        if isinstance(admitted, Block):
+            return admitted
+        provider = seat.provider.id
+        self._inflight[provider] = self._inflight.get(provider, 0) + 1
+        reservation: Reservation | Block | None = None
+        try:
+            reservation = await self.ledger.reserve(seat, need_of(seat, request), attempt_id)
+        finally:
+            if not isinstance(reservation, Reservation):
+                self._inflight[provider] -= 1
+                self.breakers.settle(admitted, "nothing")
+        if isinstance(reservation, Block):
+            return reservation
+        return Permit(seat, self, reservation, admitted, self.pace.began(seat.id, streamed=streamed))
 
     def block(self, seat: Seat) -> Block | None:
-        """Why the seat cannot be asked now, without asking for a permit: what plans are made from."""
-        provider = seat.provider
-        if provider.missing_env:
-            return Block("no-key", f"{', '.join(provider.missing_env)} is not set")
-        if not seat.routable:
-            return Block("disabled", "switched off in the registry")
-        block = self._weather.block(seat)
-        if block:
-            return block
-        if provider.max_inflight is not None and self._inflight.get(provider.id, 0) >= provider.max_inflight:
-            return Block("limited", f"{provider.max_inflight} requests are already in flight")
-        return None
+        """Why the seat cannot be asked now, from memory and without asking for a permit: what plans are made from."""
+        return (
+            self._standing_block(seat, probe=False)
+            or self.breakers.block(seat)
+            or self.ledger.block(seat)
+            or self._busy(seat)
+        )
+
+    def standing(self, seat: Seat, *, streamed: bool = False) -> tuple[Class, float]:
+        """How doubtful the seat is, then what asking it costs; less is better."""
+        verdict = self.verdicts.of(seat.id).verdict
+        doubt: Class = 2 if verdict == "down" else 1 if self.doubt(seat) else 0
+        cost_s = max(self.pace.cost(seat.id, streamed=streamed), _QUICK_S)
+        return doubt, cost_s / max(self.ledger.headroom(seat), _LEAST_HEADROOM)
+
+    def doubt(self, seat: Seat) -> str | None:
+        """Why a seat is asked only after those nothing speaks against, or None."""
+        verdict = self.verdicts.of(seat.id)
+        if verdict.verdict in ("degraded", "down"):
+            return f"its last probe found it {verdict.verdict}: {verdict.reason}"
+        was_known = self.verdicts.told_at(seat.id) > NEVER
+        if verdict.verdict == "unknown" and was_known and seat.provider.health.mode != "passive":
+            return f"nobody knows how it is: {verdict.reason}"
+        return self.pace.doubtful(seat.id)
 
     def inflight(self, provider: str) -> int:
         """How many attempts are under way at a provider."""
@@ -59,11 +152,44 @@ class Guards:
 
     def leaks(self, seat: Seat) -> bool:
         """Whether the seat may only be asked for whole answers."""
-        return self._weather.leaks(seat)
+        return self.weather.leaks(seat)
 
-    def _settle(self, seat: Seat, error: ProviderError | None, leaked: bool) -> None:
+    def reconcile(self, old: Registry, new: Registry) -> None:
+        """After a reload: what is known of a seat survives by its id."""
+        self.weather.reconcile(old, new)
+        self.breakers.reconcile(old, new)
+        self.pace.forget(new.seats.keys())
+
+    def _standing_block(self, seat: Seat, probe: bool) -> Block | None:
+        provider = seat.provider
+        if provider.missing_env:
+            return Block("no-key", f"{', '.join(provider.missing_env)} is not set")
+        if not seat.routable:
+            return Block("disabled", "switched off in the registry")
+        block = self.weather.block(seat)
+        return None if block and probe and block.state == "new" else block
+
+    def _busy(self, seat: Seat) -> Block | None:
+        most, now = seat.provider.max_inflight, self._inflight.get(seat.provider.id, 0)
+        if most is None or now < most:
+            return None
+        return Block("limited", f"{most} requests are already in flight", self._clock.wall() + _SOON_S)
+
+    def _settle(self, permit: Permit, ended: Ended) -> None:
+        seat = permit.seat
         self._inflight[seat.provider.id] -= 1
-        if leaked:
-            self._weather.leak(seat)
-        if error is not None:
-            self._weather.learn(seat, error)
+        self.breakers.settle(permit._breaker, ended.outcome)
+        self.pace.ended(permit._ticket, ended.outcome)
+        self.ledger.settle(
+            permit._reservation, sent=ended.sent, usage=ended.usage, cost_usd=ended.cost_usd, seen=ended.seen
+        )
+        if ended.seen:
+            self.weather.read_limits(seat, ended.seen)
+        if ended.leaked:
+            self.weather.leak(seat)
+        if ended.error is None:
+            self.verdicts.succeeded(seat.id, self._clock.wall())
+            self._answered(seat.id)
+        else:
+            self.weather.learn(seat, ended.error)
+        self._freed()

@@ -1,25 +1,38 @@
 """What providers are doing to us now: who told us to wait and until when, and who needs a human first.
 
-Two states that are never merged: a *wait* ends by itself, a *stop* ends when the registry changes. Kept per seat, since
-two models of one host have weather of their own; only a refused key concerns its whole provider.
+States that are never merged: a *wait* ends by itself, a *stop* ends when the registry changes, a *drain* is a person's
+word, a *new* seat serves after its first probe. Kept per seat, since two models of one host have weather of their own;
+only a refused key and a drain may concern a whole provider. All of it but `new` is shared with the other replicas.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from adapters.errors import POLICY, ErrorKind, ProviderError
-from adapters.types import Secret
+from adapters.types import LimitsSeen
 from router.clock import Clock
-from router.registry.model import Limit, Registry, Seat
+from router.guards.waits import seen_until, wait_s
+from router.registry.model import Registry, Seat
 
 State = Literal[
-    "clear", "leaking", "limited", "quota-spent", "failing", "model-gone", "billing", "bad-key", "no-key", "disabled"
+    "clear",
+    "leaking",
+    "limited",
+    "quota-spent",
+    "failing",
+    "down",
+    "model-gone",
+    "billing",
+    "bad-key",
+    "no-key",
+    "drained",
+    "new",
+    "disabled",
 ]
+HoldKind = Literal["wait", "stop", "drain", "new", "leak"]
 _STATE: Mapping[ErrorKind, State] = {
     ErrorKind.RATE_LIMITED: "limited",
     ErrorKind.QUOTA_EXHAUSTED: "quota-spent",
@@ -29,13 +42,7 @@ _STATE: Mapping[ErrorKind, State] = {
     ErrorKind.AUTH: "bad-key",
     ErrorKind.MODEL_GONE: "model-gone",
 }
-_UNTOLD_WAIT_S: Mapping[ErrorKind, float] = {
-    ErrorKind.RATE_LIMITED: 15.0,  # a quarter of the usual window: soon enough to notice, late enough not to hammer
-    ErrorKind.QUOTA_EXHAUSTED: 3600.0,
-    ErrorKind.BILLING: 3600.0,
-}
-_MAX_COOLDOWN_S = 3600.0  # a provider that asks for more than an hour is asked again after one
-_MAX_DESELECTED_S = 31 * 86400.0
+_UNPROVEN_S = 60.0  # a new seat that nobody has probed by then serves unproven
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,133 +70,168 @@ class StateChange:
     loud: bool = False
 
 
+Tell = Callable[[HoldKind, str, Block | None], None]
+"""Tells the other replicas of a hold on a subject, or with None that it is over."""
+
 LEAKING = Block("leaking", "its thoughts came as text in a stream: it is asked for whole answers since")
 
 
 class Weather:
-    """The waits and stops that this process has learned, told of every change through `on_change`."""
+    """What holds for which seat. `on_change` is told of every change, `tell` of what other replicas must know."""
 
-    def __init__(self, clock: Clock, on_change: Callable[[StateChange], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        on_change: Callable[[StateChange], None],
+        tell: Tell = lambda kind, subject, block: None,
+    ) -> None:
         self._clock = clock
         self._on_change = on_change
-        self._waits: dict[str, tuple[float, Block]] = {}  # seat id → (monotonic end, block)
-        self._stops: dict[str, Block] = {}  # seat id or provider id → block
-        self._leaky: set[str] = set()  # seat ids
+        self._tell = tell
+        self._held: dict[tuple[HoldKind, str], tuple[float | None, Block]] = {}  # → (monotonic end, block)
 
     def block(self, seat: Seat) -> Block | None:
         """Why this seat cannot be asked now, or None."""
-        if self._stops:
-            stop = self._stops.get(seat.provider.id) or self._stops.get(seat.id)
-            if stop:
-                return stop
-        wait = self._waits.get(seat.id)
-        if wait is None:
+        if not self._held:
             return None
-        end, block = wait
-        if self._clock.monotonic() < end:
-            return block
-        del self._waits[seat.id]
-        self._on_change(StateChange(seat.id, "clear", "the wait is over"))
-        return None
+        return next((block for key in _blocking(seat) if (block := self._holds(key))), None)
 
     def learn(self, seat: Seat, error: ProviderError) -> None:
         """Takes in what a failed attempt says of its seat, as `POLICY` has it."""
         policy = POLICY[error.kind]
         match policy.state:
             case "cooldown" | "deselected":
-                self._wait(seat, error)
+                seconds = wait_s(error, seat, self._clock.wall(), deselected=policy.state == "deselected")
+                if seconds > 0:
+                    block = Block(_STATE[error.kind], error.message, self._clock.wall() + seconds)
+                    self._hold("wait", seat.id, block, loud=policy.loud)
             case "model_disabled":
-                self._stop(seat.id, error)
+                self._hold("stop", seat.id, Block(_STATE[error.kind], error.message), loud=policy.loud)
             case "provider_disabled":
-                self._stop(seat.provider.id, error)
+                self._hold("stop", seat.provider.id, Block(_STATE[error.kind], error.message), loud=policy.loud)
             case None:
                 pass
 
+    def read_limits(self, seat: Seat, seen: LimitsSeen) -> None:
+        """Takes in the limit headers of an answer: whose limit has nothing left is not asked again before its reset."""
+        for limit in seen:
+            until = seen_until(limit, self._clock.wall())
+            if until is not None:
+                state: State = "quota-spent" if limit.per in ("day", "month") else "limited"
+                what = f"{limit.unit} a {limit.per}" if limit.per else limit.unit
+                self._hold("wait", seat.id, Block(state, f"its headers say that no {what} are left", until))
+
     def leak(self, seat: Seat) -> None:
         """Thoughts of this seat came as text in a stream, and were known as thoughts only when they had gone out."""
-        if seat.id not in self._leaky:
-            self._leaky.add(seat.id)
-            self._on_change(StateChange(seat.id, "leaking", LEAKING.reason, loud=True))
+        self._hold("leak", seat.id, LEAKING, loud=True)
 
     def leaks(self, seat: Seat) -> bool:
         """Whether the seat may only be asked for whole answers, in which thoughts can be told from text."""
-        return seat.id in self._leaky
+        return ("leak", seat.id) in self._held
+
+    def drain(self, subject: str, reason: str, until: float | None) -> None:
+        """A person takes a provider, or one of its models, out of service until a moment, or until further notice."""
+        self._hold("drain", subject, Block("drained", reason, until))
+
+    def undrain(self, subject: str) -> bool:
+        """A person says that a provider or model may serve again: its drains, stops and unpaid bills are forgotten."""
+        found = [
+            key
+            for key, (_, block) in self._held.items()
+            if (key[1] == subject or _provider(key[1]) == subject)
+            and (key[0] in ("drain", "stop") or block.state == "billing")
+        ]
+        for key in found:
+            self._lift(key, "a person said so")
+        return bool(found)
+
+    def proven(self, seat_id: str) -> None:
+        """A new seat has passed its first probe."""
+        self._lift(("new", seat_id), "it passed its first probe")
+
+    def take(self, kind: HoldKind, subject: str, block: Block) -> None:
+        """Another replica has learned this."""
+        self._hold(kind, subject, block, ours=False)
+
+    def forget(self, kind: HoldKind, subject: str) -> None:
+        """Another replica says that this is over."""
+        self._lift((kind, subject), "another replica says so", ours=False)
+
+    def ours(self) -> Iterator[tuple[HoldKind, str, Block]]:
+        """Everything that holds now and that other replicas must know."""
+        for kind, subject in list(self._held):
+            block = self._holds((kind, subject))
+            if block and kind != "new":
+                yield kind, subject, block
 
     def reconcile(self, old: Registry, new: Registry) -> None:
-        """After a reload: stops end where a provider changed, waits where its key did; what has gone is forgotten."""
-        changed = {id for id, provider in old.providers.items() if new.providers.get(id) != provider}
-        for subject in list(self._stops):
-            if _provider(subject) in changed:
-                del self._stops[subject]
-                self._on_change(StateChange(subject, "clear", "the registry changed"))
-        self._leaky = {seat_id for seat_id in self._leaky if _provider(seat_id) not in changed and seat_id in new.seats}
-        for seat_id in list(self._waits):
-            if seat_id not in new.seats or _key(old, seat_id) != _key(new, seat_id):
-                del self._waits[seat_id]
-                self._on_change(StateChange(seat_id, "clear", "the registry changed"))
+        """After a reload: stops end where a provider changed, waits where its key did; what has gone is forgotten.
 
-    def _wait(self, seat: Seat, error: ProviderError) -> None:
-        wait_s = self._wait_s(seat, error)
-        if wait_s <= 0:
-            return
-        now = self._clock.monotonic()
-        known = self._waits.get(seat.id)
-        if known and known[0] >= now + wait_s:
-            return  # a later, shorter word never shortens an earlier, longer one
-        block = Block(_STATE[error.kind], error.message, self._clock.wall() + wait_s)
-        self._waits[seat.id] = (now + wait_s, block)
-        if not known or known[1].state != block.state:
-            loud = POLICY[error.kind].loud
-            self._on_change(StateChange(seat.id, block.state, error.message, block.until, loud))
+        Seats that were not there before are `new`, unless their provider is never probed.
+        """
+        for key in list(self._held):
+            if _outdated(key, old, new):
+                self._lift(key, "the registry changed")
+        for seat_id in new.seats.keys() - old.seats.keys():
+            if new.seats[seat_id].routable and new.seats[seat_id].provider.health.mode != "passive":
+                until = self._clock.wall() + _UNPROVEN_S
+                self._hold("new", seat_id, Block("new", "it serves after its first probe", until))
 
-    def _wait_s(self, seat: Seat, error: ProviderError) -> float:
-        if POLICY[error.kind].state == "cooldown":
-            told = error.retry_after_s
-            return min(_UNTOLD_WAIT_S.get(error.kind, 0.0) if told is None else told, _MAX_COOLDOWN_S)
-        reset_s = self._until_reset_s(seat, error)
-        told_or_usual = _UNTOLD_WAIT_S[error.kind] if error.retry_after_s is None else error.retry_after_s
-        # The short delay that comes with a spent day is about the minute: the calendar knows better.
-        return min(max(reset_s or 0.0, told_or_usual), _MAX_DESELECTED_S)
-
-    def _until_reset_s(self, seat: Seat, error: ProviderError) -> float | None:
-        wall = self._clock.wall()
-        if error.kind is not ErrorKind.QUOTA_EXHAUSTED:
+    def _holds(self, key: tuple[HoldKind, str]) -> Block | None:
+        held = self._held.get(key)
+        if held is None:
             return None
-        if error.scope == "month":
-            now = dt.datetime.fromtimestamp(wall, dt.UTC)
-            first = (now.replace(day=1) + dt.timedelta(days=32)).replace(
-                day=1, hour=0, minute=0, second=0, microsecond=0
-            )
-            return first.timestamp() - wall if error.retry_after_s is None else None
-        limits = (*seat.model.limits, *seat.provider.limits)
-        resets = [next_reset(limit, wall) for limit in limits if limit.per == "day" and limit.resets != "rolling"]
-        return max(resets) - wall if resets else None
+        end, block = held
+        if end is None or self._clock.monotonic() < end:
+            return block
+        del self._held[key]
+        self._on_change(StateChange(key[1], "clear", "the wait is over"))
+        return None
 
-    def _stop(self, subject: str, error: ProviderError) -> None:
-        if subject in self._stops:
-            return
-        self._stops[subject] = Block(_STATE[error.kind], error.message)
-        self._on_change(StateChange(subject, _STATE[error.kind], error.message, loud=POLICY[error.kind].loud))
+    def _hold(self, kind: HoldKind, subject: str, block: Block, *, loud: bool = False, ours: bool = True) -> None:
+        end = None if block.until is None else self._clock.monotonic() + block.until - self._clock.wall()
+        known = self._held.get((kind, subject))
+        if known and (known[0] is None or (end is not None and known[0] >= end)):
+            return  # a later, shorter word never shortens an earlier, longer one
+        self._held[kind, subject] = (end, block)
+        if ours and kind != "new":
+            self._tell(kind, subject, block)
+        if not known or known[1].state != block.state:
+            self._on_change(StateChange(subject, block.state, block.reason, block.until, loud))
+
+    def _lift(self, key: tuple[HoldKind, str], reason: str, *, ours: bool = True) -> None:
+        if self._held.pop(key, None):
+            if ours and key[0] != "new":
+                self._tell(key[0], key[1], None)
+            self._on_change(StateChange(key[1], "clear", reason))
+
+
+def _blocking(seat: Seat) -> tuple[tuple[HoldKind, str], ...]:
+    """What may speak against a seat, the most human word first."""
+    provider = seat.provider.id
+    return (
+        ("drain", provider),
+        ("drain", seat.id),
+        ("stop", provider),
+        ("stop", seat.id),
+        ("wait", seat.id),
+        ("new", seat.id),
+    )
+
+
+def _outdated(key: tuple[HoldKind, str], old: Registry, new: Registry) -> bool:
+    kind, subject = key
+    before, after = old.providers.get(_provider(subject)), new.providers.get(_provider(subject))
+    if after is None or ("/" in subject and subject not in new.seats):
+        return True
+    match kind:
+        case "stop" | "leak":
+            return before != after
+        case "wait":
+            return before is None or before.api_key != after.api_key
+        case "drain" | "new":
+            return False
 
 
 def _provider(subject: str) -> str:
     return subject.split("/", 1)[0]
-
-
-def _key(registry: Registry, seat_id: str) -> Secret | None:
-    provider = registry.providers.get(_provider(seat_id))
-    return provider.api_key if provider else None
-
-
-def next_reset(limit: Limit, wall: float) -> float:
-    """The Unix time of a calendar limit's next reset after `wall`, in its own zone: days may have 23 or 25 hours."""
-    at, zone = limit.resets.split(" ", 1)
-    hour, minute = (int(part) for part in at.split(":"))
-    local = dt.datetime.fromtimestamp(wall, ZoneInfo(zone))
-    for days in (0, 1, 2):
-        day = local.date() + dt.timedelta(days=days)
-        # Through UTC and back, so that a local time that does not exist (a spring gap) becomes the moment after it.
-        moment = dt.datetime.combine(day, dt.time(hour, minute), ZoneInfo(zone)).timestamp()
-        if moment > wall:
-            return moment
-    raise AssertionError("a time of day comes again within two days")

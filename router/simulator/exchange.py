@@ -61,16 +61,16 @@ class Exchange:
         """The provider's words for a refusal, or None where it has none outside a success."""
         return self.provider.wire.refuse(Problem(fault, self.stamp, wait_s, invalid))
 
-    def barred(self) -> Refusal | None:
-        """The refusal of a request nobody has read yet: weather, then key, then limits."""
+    def barred(self, *, keyless: bool = False) -> Refusal | None:
+        """The refusal of a request nobody has read yet: weather, then key unless none is needed, then limits."""
         fault = self.spell.kind.fault
         about_this = self.request.method == "POST" or fault not in ABOUT_ONE_REQUEST
         if fault is not None and about_this and (refusal := self.refused(fault, wait_s=self.spell.wait_s)):
             return refusal
         key, only = self.provider.wire.key(self.incoming), self.state.keys.get(self.provider.name)
-        if key is None or not key:
+        if not keyless and not key:
             return self.refused(Fault.NO_KEY)
-        if key != only if only else not is_good_key(key):
+        if not keyless and (key != only if only else not is_good_key(key)):
             return self.refused(Fault.BAD_KEY)
         standing = self.stamp.standing
         if standing.refused is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from router.simulator.wire import Wire
 from router.simulator.wires.anthropic import AnthropicWire
@@ -23,7 +24,10 @@ from router.simulator.wires.xai import XaiWire
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider: `chat` and `models` are paths as aiohttp matches them, `lists` what its listing of models names."""
+    """One provider: `chat` and `models` are paths as aiohttp matches them, `lists` what its listing of models names.
+
+    A `public` listing is shown without a key; `key` is a path that answers with `standing` for a good one.
+    """
 
     name: str
     wire: Wire
@@ -31,6 +35,9 @@ class Provider:
     models: str
     lists: tuple[str, ...]
     limited_by_model: bool = False
+    public: bool = False
+    key: str | None = None
+    standing: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _at(name: str, wire: Wire, base: str, *lists: str) -> Provider:
@@ -65,22 +72,33 @@ _ALL = (
     _at("xai", XaiWire(), "/v1", "grok-4.3", "grok-4.20-non-reasoning", "grok-4.7"),
     _at("mistral", MistralWire(), "/v1", "mistral-small-latest", "ministral-8b-latest", "mistral-large-latest"),
     _at("cerebras", CerebrasWire(), "/v1", "gpt-oss-120b", "qwen-3.8-27b"),
-    _at(
-        "openrouter",
-        OpenRouterWire(),
-        "/api/v1",
-        "nvidia/nemotron-3-nano-30b-a3b:free",
-        "openai/gpt-oss-20b:free",
-        "nvidia/nemotron-3-super-120b-a12b:free",
+    replace(
+        _at(
+            "openrouter",
+            OpenRouterWire(),
+            "/api/v1",
+            "nvidia/nemotron-3-nano-30b-a3b:free",
+            "openai/gpt-oss-20b:free",
+            "nvidia/nemotron-3-super-120b-a12b:free",
+        ),
+        public=True,
+        key="/openrouter/api/v1/key",
+        standing={"data": {"label": "sk-or-v1-sim...sky", "limit": None, "usage": 0, "is_free_tier": True}},
     ),
-    _at(
+    Provider(
         "cloudflare",
         CloudflareWire(),
-        "/client/v4/accounts/{account}/ai/v1",
-        "@cf/zai-org/glm-4.7-flash",
-        "@cf/openai/gpt-oss-120b",
+        "/cloudflare/client/v4/accounts/{account}/ai/v1/chat/completions",
+        "/cloudflare/client/v4/accounts/{account}/ai/models/search",
+        ("@cf/zai-org/glm-4.7-flash", "@cf/openai/gpt-oss-120b"),
     ),
-    _at("nvidia", NvidiaWire(), "/v1", "nvidia/nemotron-3-nano-30b-a3b", "nvidia/nemotron-3-super-120b-a12b"),
-    _at("huggingface", HuggingFaceWire(), "/v1", "openai/gpt-oss-120b:cerebras", "Qwen/Qwen3-32B:fastest"),
+    replace(
+        _at("nvidia", NvidiaWire(), "/v1", "nvidia/nemotron-3-nano-30b-a3b", "nvidia/nemotron-3-super-120b-a12b"),
+        public=True,
+    ),
+    replace(
+        _at("huggingface", HuggingFaceWire(), "/v1", "openai/gpt-oss-120b:cerebras", "Qwen/Qwen3-32B:fastest"),
+        public=True,
+    ),
 )
 PROVIDERS: Mapping[str, Provider] = MappingProxyType({provider.name: provider for provider in _ALL})

@@ -77,6 +77,8 @@ def build_app(
     for provider in PROVIDERS.values():
         app.router.add_post(provider.chat, _route(provider, _converse))
         app.router.add_get(provider.models, _route(provider, _list_models))
+        if provider.key:
+            app.router.add_get(provider.key, _route(provider, _tell_of_key))
     return app
 
 
@@ -209,8 +211,13 @@ async def _converse(exchange: Exchange) -> web.StreamResponse:
     return await Delivery(exchange.request, answer, exchange.spell, state.clock, state.pace_s).send()
 
 
+async def _tell_of_key(exchange: Exchange) -> web.StreamResponse:
+    barred = exchange.barred()
+    return _refusal(barred) if barred else _json(exchange.provider.standing)
+
+
 async def _list_models(exchange: Exchange) -> web.StreamResponse:
-    if barred := exchange.barred():
+    if barred := exchange.barred(keyless=exchange.provider.public):
         return _refusal(barred)
     provider, state = exchange.provider, exchange.state
     gone = {one.model for one in state.weather.spells.get(provider.name, ()) if one.weather == "model-gone"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
@@ -35,6 +36,24 @@ def client(url: str, *, timeout_s: float = TIMEOUT_S) -> redis.asyncio.Redis:
         ) from None
 
 
+@asynccontextmanager
+async def within(timeout_s: float) -> AsyncIterator[None]:
+    """Bounds what is asked of a client inside the block; raises `TimeoutError`.
+
+    The client sends by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation: it is made good here, or
+    whoever cancels a task that asks Redis would wait for it for ever.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    cancelled = task.cancelling()
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    finally:
+        if task.cancelling() > cancelled:
+            raise asyncio.CancelledError
+
+
 class Redis:
     """One Redis and whether it is up; `on_change(up)` is called when that changes, and first when it is known."""
 
@@ -57,7 +76,7 @@ class Redis:
     async def ping(self) -> bool:
         """Asks the server whether it is there, for at most twice the client's timeout."""
         try:
-            async with asyncio.timeout(2 * TIMEOUT_S):
+            async with within(2 * TIMEOUT_S):
                 await self.client.ping()
         except (RedisError, OSError, TimeoutError):
             self.seen(False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -37,6 +38,30 @@ async def recent_votes(
         return []
     wanted = (since, provider, outcome, request_id, max(0, min(limit, MAX_ROWS)))
     return [orjson.loads(row[0]) for row in await postgres.fetch(SQL["recent_votes"], *wanted)]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was sent in one stretch of time: how often, input and output tokens together, and what it cost."""
+
+    begins: datetime
+    requests: int
+    tokens: int
+    usd: float
+
+
+async def spent(postgres: Postgres, provider: str, model: str | None, since: datetime, width: timedelta) -> list[Spent]:
+    """What was sent to a provider, or to one of its models, since a moment, in stretches of `width` from there on."""
+    rows = await postgres.fetch(SQL["spent_since"], provider, model, since, width)
+    return [Spent(row["begins"], row["requests"], row["tokens"], row["usd"]) for row in rows]
+
+
+async def recent_changes(
+    postgres: Postgres, *, since: datetime, provider: str | None = None, limit: int = MAX_ROWS
+) -> list[dict[str, Any]]:
+    """Changes of state since a moment, of a provider and its models if one is named, newest first, at most `limit`."""
+    wanted = (since, provider, max(0, min(limit, MAX_ROWS)))
+    return [orjson.loads(row[0]) for row in await postgres.fetch(SQL["recent_changes"], *wanted)]
 
 
 def _is_uuid(text: str) -> bool:

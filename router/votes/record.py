@@ -1,11 +1,10 @@
-"""The rows of the vote log as frozen values, and what is done to them so that Postgres takes every one.
+"""The rows of the vote log as frozen values, and how they become records of their tables.
 
 Field names and order are those of the tables. A JSON column holds any plain object, which must not change afterwards.
 """
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -13,12 +12,8 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-import orjson
-
 from router.clock import Clock
-
-TEXT_MAX_CHARS = 500
-_INT_MAX = (1 << 63) - 1
+from router.votes.clean import clean_float, clean_int, clean_json, clean_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +127,23 @@ class RegistryRow:
     source: str | None = None
 
 
-Row = RequestRow | VoteRow | PayloadRow | RegistryRow
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChangeRow:
+    """A provider, or one of its models, has come into another state; `loud` if a human should know at once."""
+
+    change_id: str
+    created_at: datetime
+    provider: str
+    model: str | None = None
+    state: str
+    reason: str
+    until: datetime | None = None
+    loud: bool = False
+    replica: str | None = None
+    registry_hash: str | None = None
+
+
+Row = RequestRow | VoteRow | PayloadRow | RegistryRow | StateChangeRow
 
 
 # --- ids and times ---------------------------------------------------------------------------------------------------
@@ -152,49 +163,6 @@ def utc(wall_s: float) -> datetime:
 
 
 # --- rows that fit their table ---------------------------------------------------------------------------------------
-
-
-def clean_text(value: Any) -> Any:
-    """Text without NUL and lone surrogates, at most 500 characters; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    if len(value) <= TEXT_MAX_CHARS and value.isascii() and "\0" not in value:
-        return value
-    return value[:TEXT_MAX_CHARS].replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def clean_int(value: Any) -> Any:
-    """An integer within 64 bits; anything else as it is."""
-    if not isinstance(value, int) or -_INT_MAX <= value <= _INT_MAX:
-        return value
-    return _INT_MAX if value > 0 else -_INT_MAX
-
-
-def clean_float(value: Any) -> Any:
-    """None for a number that JSON and sums cannot bear; anything else as it is."""
-    return value if not isinstance(value, float) or math.isfinite(value) else None
-
-
-def clean_json(value: Any) -> str:
-    """JSON text that a jsonb column takes; what cannot be encoded is replaced, never refused."""
-    try:
-        text = orjson.dumps(value)
-    except (TypeError, ValueError):
-        text = orjson.dumps(_plain(value))
-    return (text if b"\\u0000" not in text else orjson.dumps(_plain(orjson.loads(text)))).decode()
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """The value with only such strings, numbers and keys as jsonb knows, at most 20 levels deep."""
-    if isinstance(value, str):
-        return value.replace("\0", "").encode("utf-8", "replace").decode()
-    if isinstance(value, Mapping) and depth < 20:
-        return {_plain(str(key)): _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset) and depth < 20:
-        return [_plain(item, depth + 1) for item in value]
-    if value is None or isinstance(value, bool | float):
-        return value
-    return clean_int(value) if isinstance(value, int) else _plain(str(value))
 
 
 _CLEAN: Mapping[str, Callable[[Any], Any]] = {
@@ -235,4 +203,5 @@ TABLES: Mapping[type[Row], Table] = {
     VoteRow: _table("votes", VoteRow),
     PayloadRow: _table("payloads", PayloadRow),
     RegistryRow: _table("registry_versions", RegistryRow),
+    StateChangeRow: _table("state_changes", StateChangeRow),
 }

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -137,6 +137,40 @@ async def test_connections_beyond_the_bound_are_closed_and_make_room_again() -> 
         async with asyncio.timeout(1):
             while not await welcome(url):
                 await asyncio.sleep(0.01)
+
+
+async def test_two_thousand_idle_callers_and_two_hundred_slow_ones_hold_nobody_up() -> None:
+    loop = asyncio.get_running_loop()
+    took_s: list[float] = []
+
+    async def slowly(caller: Caller) -> float:
+        began = loop.time()
+        caller[1].write(GET[:-2])
+        ending = asyncio.create_task(closed(caller[0], 10))
+        while not ending.done():
+            caller[1].write(b"X: x\r\n")
+            await asyncio.wait([ending], timeout=0.2)
+        assert await ending == b""
+        return loop.time() - began
+
+    async with guarded(header_timeout_s=1.5, max_connections=3_000) as url, AsyncExitStack() as stack:
+        normal = await stack.enter_async_context(caller(url))
+        idle = []
+        for _ in range(20):
+            batch = [await stack.enter_async_context(caller(url)) for _ in range(100)]
+            assert all(await asyncio.gather(*map(alive, batch)))
+            idle += batch
+        slow = [await stack.enter_async_context(caller(url)) for _ in range(200)]
+        dripping = [asyncio.create_task(slowly(one)) for one in slow]
+        while not all(task.done() for task in dripping):
+            began = loop.time()
+            assert await alive(normal)
+            took_s.append(loop.time() - began)
+            await asyncio.sleep(0.01)
+
+        assert sorted(took_s)[int(len(took_s) * 0.95)] < 0.1
+        assert all(1.0 < task.result() < 5 for task in dripping)
+        assert all(await asyncio.gather(*map(alive, idle))), "who waits between two requests is left alone"
 
 
 async def welcome(url: str) -> bool:

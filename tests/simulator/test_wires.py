@@ -190,9 +190,9 @@ async def test_cohere_counts_more_than_it_bills(client: Client) -> None:
 
 
 LIKE_OPENAI = [
-    provider.models.replace("{account}", "some")
+    provider.models
     for name, provider in PROVIDERS.items()
-    if name not in ("anthropic", "gemini", "cohere")
+    if name not in ("anthropic", "gemini", "cohere", "cloudflare")
 ]
 
 
@@ -202,6 +202,7 @@ LIKE_OPENAI = [
         ("/anthropic/v1/models", lambda body: [one["id"] for one in body["data"]]),
         ("/gemini/v1beta/models", lambda body: [one["name"].removeprefix("models/") for one in body["models"]]),
         ("/cohere/v1/models", lambda body: [one["name"] for one in body["models"]]),
+        ("/cloudflare/client/v4/accounts/a/ai/models/search", lambda body: [one["name"] for one in body["result"]]),
         *((path, lambda body: [one["id"] for one in body["data"]]) for path in LIKE_OPENAI),
     ],
 )
@@ -209,3 +210,11 @@ async def test_lists_its_models(client: Client, path: str, names: object) -> Non
     headers = {key: value for one in (OPENAI, ANTHROPIC, GEMINI) for key, value in one.headers.items()}
     async with client.session.get(client.simulator.url + path, headers=headers) as response:
         assert len(names(await response.json())) >= 2  # type: ignore[operator]
+
+
+async def test_some_list_their_models_to_anybody_but_not_what_a_key_is_worth(client: Client) -> None:
+    answers = {}
+    for path in ("/openrouter/api/v1/models", "/openrouter/api/v1/key", "/nvidia/v1/models", "/groq/openai/v1/models"):
+        async with client.session.get(client.simulator.url + path) as response:
+            answers[path] = response.status
+    assert list(answers.values()) == [200, 401, 200, 401]

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.clock import SYSTEM_CLOCK, Clock
-from router.votes.record import TABLES, VoteRow, clean_float, clean_int, clean_json, clean_text, new_id, utc
+from router.votes.clean import clean_float, clean_int, clean_json, clean_text
+from router.votes.record import TABLES, VoteRow, new_id, utc
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from types import MappingProxyType
@@ -125,6 +125,10 @@ class CloudflareWire(CompatibleWire):
 
     def answer_id(self, stamp: Stamp) -> str:
         return f"id-{int(stamp.wall * 1_000) + stamp.ordinal}"
+
+    def models(self, names: Sequence[str], stamp: Stamp) -> Any:
+        listed = [{"id": stamp.uuid(name), "name": name, "task": {"name": "Text Generation"}} for name in names]
+        return {"result": listed, "success": True, "errors": [], "messages": []}
 
     def whole(self, ask: Ask, reply: Reply, stamp: Stamp) -> Any:
         """In JSON mode the content is an object, and nobody has counted the tokens."""

@@ -1,0 +1,43 @@
+"""Counting what happened lately: a window that moves in slices."""
+
+from __future__ import annotations
+
+from router.clock import Clock
+
+
+class RollingCount:
+    """How often something happened in the last `window_s` seconds, give or take one slice; O(1) per event."""
+
+    def __init__(self, clock: Clock, window_s: float, slices: int) -> None:
+        self._clock = clock
+        self._slice_s = window_s / slices
+        self._counts = [0] * slices
+        self._total = 0
+        self._newest = self._slice()
+
+    def add(self) -> None:
+        """Counts one event, now."""
+        self._forget()
+        self._counts[self._newest % len(self._counts)] += 1
+        self._total += 1
+
+    def total(self) -> int:
+        """The events of the window."""
+        self._forget()
+        return self._total
+
+    def clear(self) -> None:
+        """Begins again from nothing."""
+        self._counts = [0] * len(self._counts)
+        self._total = 0
+
+    def _slice(self) -> int:
+        return int(self._clock.monotonic() // self._slice_s)
+
+    def _forget(self) -> None:
+        now = self._slice()
+        for passed in range(max(self._newest + 1, now - len(self._counts) + 1), now + 1):
+            place = passed % len(self._counts)
+            self._total -= self._counts[place]
+            self._counts[place] = 0
+        self._newest = now

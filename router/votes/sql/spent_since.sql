@@ -1,0 +1,12 @@
+-- What was sent to a provider since a moment, in buckets of a width counted from that moment.
+-- $1: provider; $2: model (null: any); $3: since when; $4: the width of a bucket.
+SELECT date_bin($4::interval, created_at, $3::timestamptz) AS begins,
+       count(*) AS requests,
+       coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0)::bigint AS tokens,
+       coalesce(sum(cost_usd), 0)::double precision AS usd
+FROM quorum.votes
+WHERE sent
+  AND provider = $1
+  AND ($2::text IS NULL OR model = $2)
+  AND created_at >= $3::timestamptz
+GROUP BY 1;

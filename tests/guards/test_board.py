@@ -1,0 +1,286 @@
+"""The board: what one replica has learned, all know within a second, whatever their clocks and whoever goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+
+from router.guards import board as module
+from tests.guards.boards import FACTS, SEAT, SOON_S, Join, Replica, everywhere, replicas
+from tests.rim import log_text, until
+
+DAY_S = 86400.0
+
+
+@pytest.fixture
+async def join(redis_url: str) -> AsyncIterator[Join]:
+    async with replicas(redis_url) as join:
+        yield join
+
+
+def near(value: float | None, wanted: float) -> bool:
+    return value is not None and wanted - 2 < value <= wanted + 0.2
+
+
+async def test_what_one_learns_all_know_within_a_second_and_hear_once(join: Join) -> None:
+    one, two, three = those = [join(name) for name in ("r1", "r2", "r3")]
+    told = [one.tell("wait"), two.tell("stop", for_s=None, state="bad-key"), three.tell("leak", state="leaking")]
+    await everywhere(those, lambda replica: len(replica.board.facts) == 3)
+    for replica in those:
+        await until(lambda replica=replica: len(replica.heard) == 2)  # type: ignore[misc]
+        assert {fact.kind for fact in replica.heard} == {fact.kind for fact in told if fact.by != replica.name}
+    stop = three.board.facts["stop", SEAT]
+    assert (stop.state, stop.reason, stop.until, stop.by, stop.mark) == ("bad-key", "slow down", None, "r2", "k1")
+    assert near(three.ends_in_s(), 60)
+
+
+async def test_clocks_that_are_a_day_wrong_change_nothing(join: Join) -> None:
+    behind, right, ahead = those = [join("r1", skew_s=-DAY_S), join("r2"), join("r3", skew_s=DAY_S)]
+    for replica in those:
+        replica.tell(subject=f"groq/{replica.name}", for_s=30)
+    await everywhere(those, lambda replica: len(replica.board.facts) == 3)
+    assert all(near(replica.ends_in_s(subject=f"groq/r{n}"), 30) for replica in those for n in (1, 2, 3))
+    assert abs(right.heard[0].at - time.time()) < 2
+
+    ahead.tell("verdict", state="down")
+    await everywhere(those, lambda replica: ("verdict", SEAT) in replica.board.facts)
+    behind.tell("verdict", state="healthy")  # told later, whatever the clock says
+    await everywhere(those, lambda replica: replica.board.facts["verdict", SEAT].state == "healthy")
+    ahead.board.withdraw("verdict", SEAT)
+    await everywhere(those, lambda replica: ("verdict", SEAT) not in replica.board.facts)
+
+
+@pytest.mark.parametrize("kind", ["wait", "drain"])
+async def test_a_shorter_wait_never_shortens_a_longer_one(join: Join, kind: module.FactKind) -> None:
+    one, two = join("r1"), join("r2")
+    one.tell(kind, for_s=60)
+    two.tell(kind, for_s=5)  # it has not heard of the other yet
+    await everywhere([one, two], lambda replica: near(replica.ends_in_s(kind), 60))
+    assert near(two.heard[-1].until, time.time() + 60)  # so it is told that more stands
+    two.tell(kind, for_s=10)  # now it has
+    assert near(two.ends_in_s(kind), 60)
+    two.tell(kind, for_s=120)
+    await everywhere([one, two], lambda replica: near(replica.ends_in_s(kind), 120))
+    two.tell(kind, for_s=None)
+    await everywhere([one, two], lambda replica: (kind, SEAT) in replica.board.facts and not replica.ends_in_s(kind))
+    one.tell(kind, for_s=60)
+    assert one.ends_in_s(kind) is None
+
+
+async def test_a_wait_with_another_key_says_nothing_of_this_one(join: Join) -> None:
+    one, two = join("r1"), join("r2")
+    one.tell(for_s=3600)
+    await everywhere([two], lambda replica: near(replica.ends_in_s(), 3600))
+    two.tell(for_s=10, mark="k2")
+    await everywhere([one, two], lambda replica: near(replica.ends_in_s(), 10))
+    assert one.heard[-1].mark == "k2"
+
+
+async def test_a_withdrawal_reaches_all_once_and_what_is_told_after_it_counts_again(join: Join) -> None:
+    one, two, three = those = [join(name) for name in ("r1", "r2", "r3")]
+    for _ in range(2):
+        one.tell("stop", for_s=None)
+        await everywhere(those, lambda replica: ("stop", SEAT) in replica.board.facts)
+        two.board.withdraw("stop", SEAT)
+        assert two.board.facts == {}
+        await everywhere(those, lambda replica: not replica.board.facts)
+    assert (one.gone, two.gone, three.gone) == ([("stop", SEAT)] * 2, [], [("stop", SEAT)] * 2)
+
+
+async def test_who_takes_back_an_old_wait_leaves_a_new_one_alone(join: Join) -> None:
+    one, two, three = join("r1"), join("r2"), join("r3")
+    one.tell(for_s=5)
+    await everywhere([one, two], lambda replica: near(replica.ends_in_s(), 5))
+    await two.pause()
+    one.tell(for_s=60)
+    await everywhere([three], lambda replica: near(replica.ends_in_s(), 60))
+    two.board.withdraw("wait", SEAT)  # it has not heard of the longer one
+    two.resume()
+    await everywhere([two], lambda replica: near(replica.ends_in_s(), 60))
+    assert near(one.ends_in_s(), 60)
+    assert one.gone == []
+
+
+async def test_whoever_starts_again_learns_everything_before_its_door_opens(join: Join) -> None:
+    one, two = join("r1"), join("r2")
+    for number in range(1200):
+        one.tell(subject=f"groq/{number}")
+    one.tell("drain", for_s=None, subject="mistral")
+    await everywhere([one, two], lambda replica: len(replica.board.facts) == 1201)
+    await one.die()
+    await two.die()
+
+    again = join("r1")
+    began = time.monotonic()
+    assert await again.board.learn()
+    assert time.monotonic() - began < SOON_S
+    assert len(again.heard) == len(again.board.facts) == 1201
+
+
+async def test_what_has_ended_is_left_out_and_swept_by_whoever_reads(join: Join) -> None:
+    one, two = join("r1"), join("r2")
+    one.tell(for_s=0.4)
+    await everywhere([one, two], lambda replica: ("wait", SEAT) in replica.board.facts)
+    await everywhere([one, two], lambda replica: not replica.board.facts)
+    assert (one.gone, two.gone) == ([], [])
+    one.tell("leak", for_s=None)
+    await everywhere([two], lambda replica: ("leak", SEAT) in replica.board.facts)
+    assert await two.store.client.hkeys(FACTS) == [f"leak {SEAT}".encode()]
+
+
+async def test_the_open_breakers_of_two_replicas_are_two_facts(join: Join) -> None:
+    one, two, three = those = [join(name) for name in ("r1", "r2", "r3")]
+    one.tell("open", state="failing")
+    await everywhere(those, lambda replica: ("open", SEAT) in replica.board.facts)
+    two.tell("open", state="failing")
+    await until(lambda: len(three.heard) == 2 and len(one.heard) == 1)
+    one.board.withdraw("open", SEAT)
+    one.tell("leak")
+    await until(lambda: ("leak", SEAT) in three.board.facts)
+    assert three.board.facts["open", SEAT].by == "r2"
+    assert three.gone == []
+    await two.leave()  # its breaker is nobody's concern any more
+    await everywhere([one, three], lambda replica: ("open", SEAT) not in replica.board.facts)
+    assert three.gone == [("open", SEAT)]
+
+
+async def test_while_nothing_changes_nobody_reads_the_facts(join: Join) -> None:
+    one, two = join("r1"), join("r2")
+    one.tell()
+    await everywhere([one, two], lambda replica: ("wait", SEAT) in replica.board.facts)
+
+    async def calls(command: str) -> int:
+        stats = await one.store.client.info("commandstats")
+        return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+    async def polls(number: int) -> None:
+        wanted = await calls("evalsha") + number
+        async with asyncio.timeout(5):
+            while await calls("evalsha") < wanted:
+                await asyncio.sleep(0.02)
+
+    await polls(2 * 2)  # whoever wrote last looks once more
+    before = await calls("hgetall"), await calls("hset")
+    await polls(2 * 3)
+    assert (await calls("hgetall"), await calls("hset")) == before
+
+
+async def test_garbage_on_the_board_is_stepped_over_told_once_and_written_over(join: Join) -> None:
+    written = log_text()
+    one = join("r1")
+    await until(lambda: one.store.up)
+    good = {"kind": "leak", "subject": SEAT, "state": "leaking", "reason": "", "until": None, "at": 5.0, "by": "r9"}
+    garbage: dict[str | bytes, bytes] = {
+        f"wait {SEAT}": b"\xff not json {",
+        f"stop {SEAT}": b'{"kind": "stop", "at": 1e300}',
+        "verdict misplaced": orjson.dumps({**good, "mark": ""}),
+        b"\xff\xfe": b"[1]",
+        f"leak {SEAT}": orjson.dumps({**good, "mark": "k1"}),
+    }
+    for field, text in garbage.items():
+        await one.store.client.hset(FACTS, field, text)
+    for heard in (1, 2):
+        await one.store.client.hset(FACTS, f"leak {SEAT}", orjson.dumps({**good, "mark": f"k{heard}"}))
+        await one.store.client.incr(FACTS.replace("facts", "version"))
+        await until(lambda heard=heard: len(one.heard) == heard)  # type: ignore[misc]
+    assert list(one.board.facts) == [("leak", SEAT)]
+    notes = [orjson.loads(line)["note"] for line in written.getvalue().splitlines()]
+    assert len(notes) == len(set(notes)) == 4
+    assert all("is no fact" in note for note in notes)
+
+    one.tell("wait")
+    two = join("r2")
+    two.tell("stop", for_s=None)
+    await everywhere([one, two], lambda replica: len(replica.board.facts) == 3)
+
+
+async def test_one_cancellation_ends_it_whatever_it_is_doing(join: Join) -> None:
+    one = join("r1")
+    assert await one.board.learn()
+    for ticks in range(200):
+        running = asyncio.create_task(one.board.run())
+        for _ in range(ticks % 50):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running], timeout=1)
+        assert running.cancelled(), f"{ticks % 50} ticks after its start"
+
+
+async def test_no_more_facts_than_the_bound_are_kept(join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("router.guards.known.MAX_FACTS", 50)
+    one, two = join("r1"), join("r2")
+    for number in range(200):
+        one.tell(subject=f"groq/{number}")
+    assert len(one.board.facts) == 50
+    await everywhere([two], lambda replica: len(replica.board.facts) == 50)
+    one.tell(subject="groq/7", for_s=600)  # what is known may still change
+    await everywhere([two], lambda replica: near(replica.ends_in_s(subject="groq/7"), 600))
+
+
+# --- leases, the living, and signs of life ----------------------------------------------------------------------------
+
+
+async def holders(those: list[Replica], name: str = "probe", ttl_s: float = 30.0) -> list[str]:
+    got = await asyncio.gather(*(replica.board.lease(name, ttl_s) for replica in those))
+    return [replica.name for replica, has in zip(those, got, strict=True) if has]
+
+
+async def test_of_ten_replicas_exactly_one_has_the_lease(join: Join) -> None:
+    ten = [join(f"r{number}") for number in range(10)]
+    await until(lambda: all(replica.store.up for replica in ten))
+    first = await holders(ten)
+    assert len(first) == 1
+    assert all([await holders(ten) == first for _ in range(5)])  # and keeps it by asking again
+    assert len(await holders(ten, "another")) == 1
+
+    (leader,) = (replica for replica in ten if replica.name == first[0])
+    others = [replica for replica in ten if replica is not leader]
+    await leader.leave()
+    assert len(await holders(others)) == 1  # given back at once
+
+
+async def test_the_lease_of_a_dead_one_is_free_when_it_runs_out(join: Join) -> None:
+    one, two = join("r1"), join("r2")
+    await until(lambda: one.store.up and two.store.up)
+    assert await holders([one], ttl_s=0.5) == ["r1"]
+    await one.die()
+    assert await holders([two], ttl_s=0.5) == []
+    began = time.monotonic()
+    while not await holders([two], ttl_s=0.5):
+        await asyncio.sleep(0.01)
+    assert time.monotonic() - began < 0.7
+
+
+async def test_the_living_are_counted(join: Join) -> None:
+    one, two, three = those = [join(name) for name in ("r1", "r2", "same")]
+    same = join("same")  # a name is not enough to be one
+    await everywhere([*those, same], lambda replica: replica.board.replicas == 4)
+    long_ago = {"r0 of yesterday": time.time() - 11}
+    await one.store.client.zadd(FACTS.replace("facts", "replicas"), long_ago)
+    await three.leave()
+    await everywhere([one, two, same], lambda replica: replica.board.replicas == 3)
+    await one.store.client.flushall()
+    await everywhere([join("r4")], lambda replica: replica.board.replicas == 4)
+
+
+async def test_a_seat_that_answers_anybody_is_known_to_live(join: Join) -> None:
+    one, two = join("r1", skew_s=DAY_S), join("r2")
+    await until(lambda: one.store.up and two.store.up)
+    one.board.alive(SEAT)
+    two.board.alive("xai/grok")
+    async with asyncio.timeout(SOON_S):
+        while len(await two.board.alive_at()) < 2:
+            await asyncio.sleep(0.01)
+    assert near((await two.board.alive_at())[SEAT], time.time())
+    assert near((await one.board.alive_at())[SEAT], time.time() + DAY_S)
+
+    before = await one.store.client.zscore(FACTS.replace("facts", "alive"), SEAT)
+    for _ in range(100):
+        one.board.alive(SEAT)
+    one.tell()  # goes out with whatever else is due
+    await everywhere([two], lambda replica: ("wait", SEAT) in replica.board.facts)
+    assert await one.store.client.zscore(FACTS.replace("facts", "alive"), SEAT) == before
