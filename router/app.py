@@ -19,6 +19,7 @@ from healthcheck.monitor import Monitor
 from router.api.body import MAX_BODY_BYTES
 from router.api.changes import ChangesApi
 from router.api.chat import ChatApi
+from router.api.door import GateDoor
 from router.api.drains import DrainsApi
 from router.api.guard import GuardRunner
 from router.api.health import ProbeApi
@@ -37,6 +38,7 @@ from router.guards import Guards
 from router.guards.retry_budget import RetryBudget
 from router.guards.weather import StateChange
 from router.log import MASK
+from router.memory import memory_share_reader
 from router.probing import Probing, build_monitor
 from router.recorder import Recorder
 from router.registry.load import Rebase, check
@@ -44,6 +46,7 @@ from router.registry.model import Registry, Seat
 from router.registry.watch import RegistryHolder, ReloadResult, Watcher, signature
 from router.seating import Seating
 from router.settings import Settings, SettingsError
+from router.shedding import Episode, Gate
 from router.status import Status
 from router.stores.opening import Stores, open_stores
 from router.telemetry import Telemetry
@@ -70,7 +73,10 @@ class Daemon:
         self._replica = f"{socket.gethostname()}-{os.getpid()}"
         self._room = WaitingRoom()
         self._retries = RetryBudget(clock)
-        self._admission = Admission(self._telemetry)
+        rng = random.Random()  # noqa: S311 - it shares load and guards nothing
+        memory_share = memory_share_reader(settings.workers)
+        self._gate = Gate(clock, rng, memory_share=memory_share, tell=self._shedding_changed)
+        self._admission = Admission(self._telemetry, self._gate)
         self._in_force: Registry | None = None
         self._guards: Guards | None = None
 
@@ -145,9 +151,10 @@ class Daemon:
 
     async def _open_door(self, stack: AsyncExitStack, app: web.Application) -> None:
         settings = self._settings
-        runner = GuardRunner(app)
+        runner = GuardRunner(app, door=GateDoor(self._gate, self._telemetry, self._clock))
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        await stack.enter_async_context(background(self._gate.run, "load-meter"))
         try:
             await web.TCPSite(runner, settings.host, settings.port, reuse_port=self._shared_port or None).start()
         except OSError as error:
@@ -189,6 +196,7 @@ class Daemon:
             weather=weather,
             guards=guards,
             admission=self._admission,
+            gate=self._gate,
         )
         self._telemetry.watch(status.at_scrape)
         seating = Seating(
@@ -304,3 +312,14 @@ class Daemon:
     def _store_changed(self, store: str, up: bool, why: str) -> None:
         tell = self._say.info if up else self._say.warning
         tell("store", store=store, up=up, why=why or None)
+
+    def _shedding_changed(self, episode: Episode) -> None:
+        self._say.warning(
+            "shedding",
+            state="begins" if episode.lasted_s is None else "over",
+            reason=episode.reason,
+            refused=episode.refused,
+            lag_ms=round(episode.lag_s * 1000),
+            memory_share=round(episode.memory_share, 3),
+            lasted_s=episode.lasted_s,
+        )

@@ -69,9 +69,9 @@ async def open_guards(
             await asyncio.gather(sharing.board.learn(_LEARN_S), ledger.look(registry().seats.values()))
     except TimeoutError:
         on_fault("what other replicas know could not be learned in time")
-    async with background(sharing.board.run, "board"):
-        try:
+    try:
+        async with background(sharing.board.run, "board"):
             yield guards, sharing
-        finally:
-            await ledger.close()
-            await sharing.board.close()
+    finally:
+        await ledger.close()
+        await sharing.board.close()

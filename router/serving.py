@@ -10,6 +10,7 @@ from contextlib import suppress
 import uvloop
 
 from router.app import Daemon
+from router.memory import collect_garbage_seldom
 from router.settings import LOOPBACK_HOSTS, Settings, SettingsError
 
 
@@ -32,6 +33,7 @@ def serve(
         if until is not None:
             asyncio.get_running_loop().add_reader(until, stopped.set)
         async with daemon.running(env):
+            collect_garbage_seldom()
             announce(daemon.url)
             await stopped.wait()
 

@@ -12,6 +12,7 @@ from router.api.middleware import Admission
 from router.api.weather import WeatherApi
 from router.guards import Guards
 from router.registry.watch import RegistryHolder
+from router.shedding import Gate
 from router.stores.opening import Stores
 from router.telemetry import gauge
 from router.votes.writer import VoteLog
@@ -32,6 +33,7 @@ class Status:
         weather: WeatherApi,
         guards: Guards,
         admission: Admission,
+        gate: Gate,
     ) -> None:
         self._registry = registry
         self._stores = stores
@@ -39,6 +41,7 @@ class Status:
         self._weather = weather
         self._guards = guards
         self._admission = admission
+        self._gate = gate
 
     def unready(self) -> str | None:
         """Why requests are not welcome, or None."""
@@ -50,7 +53,8 @@ class Status:
         problems = [str(problem) for problem in self._registry.last_error]
         states = Counter(self._weather.states().values())
         well = states["clear"] and not any(states[state] for state in _TROUBLE)
-        good = all(store["up"] for store in stores.values()) and not problems and not counts.lost and well
+        up = all(store["up"] for store in stores.values())
+        good = up and well and not problems and not counts.lost and not self._gate.shedding
         return {
             "status": "draining" if self._admission.draining else "ok" if good else "degraded",
             "stores": stores,
@@ -62,6 +66,8 @@ class Status:
                 "warnings": list(registry.warnings),
             },
             "models": dict(states),
+            "limits": {"degraded": self._guards.ledger.degraded, "local_grants": self._guards.ledger.local_grants},
+            "load": self._gate.state(),
             "vote_log": {
                 "appended": counts.appended,
                 "committed": counts.committed,

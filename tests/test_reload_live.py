@@ -131,7 +131,10 @@ async def test_broken_files_change_nothing_and_a_good_one_takes_over(start_daemo
     assert set(told_by) == {(first, "p1"), (second, "p2")}
     assert told_by[-1] == (second, "p2")
     health = (await quorum.get("/healthz")).json
-    assert (health["status"], health["registry"]["stale"], health["registry"]["hash"]) == ("ok", False, second)
+    assert (health["registry"]["stale"], health["registry"]["hash"]) == (False, second)
+    async with asyncio.timeout(5):  # a store that was slow for a moment on a busy machine shows here, too
+        while (await quorum.get("/healthz")).json["status"] != "ok":
+            await asyncio.sleep(0.05)
 
 
 async def test_reloads_are_counted_and_the_log_of_registries_names_each_once(

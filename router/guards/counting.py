@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from router.clock import Clock
 from router.guards.limits import Counter, prefix
 from router.stores.errors import StoreDown
-from router.stores.redis import TIMEOUT_S, Redis
+from router.stores.redis import TIMEOUT_S, Redis, within
 
 REMEMBERED_MS = 600_000  # longer than any call takes, so that a reservation can be settled when its call has ended
 _AT_ONCE = 32  # half of the client's connections: one too many would look like a Redis that is away
@@ -141,7 +141,7 @@ class Counting:
     async def _tried(self, run: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         """Bounds what is done with Redis, and takes note of its failure."""
         try:
-            async with asyncio.timeout(timeout_s), self._slots:
+            async with within(timeout_s), self._slots:
                 try:
                     return await run()
                 except Disconnected:  # it may have been a connection from before a restart, and no script counts twice

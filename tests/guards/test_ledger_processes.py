@@ -71,7 +71,7 @@ async def test_three_processes_keep_a_minute_as_the_provider_counts_it_and_use_i
     """A minute takes three seconds here, and the two seconds of jitter a tenth of one."""
     rates = (10, 60, 600)
     limits = [f"requests: {rate}, per: minute" for rate in rates]
-    scale = {"minute_s": MINUTE_S, "jitter_s": JITTER_S, "seconds": SECONDS, "at_once": 4}
+    scale = {"minute_s": MINUTE_S, "jitter_s": JITTER_S, "seconds": SECONDS, "at_once": 2}
     processes = await start(3, redis_url, limits=limits, **scale)
     admitted = [call for calls in await asyncio.gather(*map(run, processes)) for call in calls]
     for number, rate in enumerate(rates):
