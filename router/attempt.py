@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -19,6 +20,9 @@ from router.transport import Transport
 from router.vote import Outcome, Vote, VoteRole, cost_usd
 from router.votes.record import new_id
 
+NOT_NEEDED = "no longer needed"
+"""With this word an attempt is cancelled whose answer can change nothing any more: its vote is `cancelled_early`."""
+
 _TIMED_OUT = (ErrorKind.TIMEOUT, ErrorKind.FIRST_TOKEN_TIMEOUT)
 _CHARS_PER_TOKEN = 3.5  # for answers whose provider reports no usage; such a vote is marked `usage_estimated`
 
@@ -28,7 +32,7 @@ class Attempt:
     """What is to be tried: one seat, one request, until `deadline` (monotonic).
 
     `silence_s` bounds the wait for the first byte when other seats could still answer in its place. With `deliver` the
-    answer is streamed, and every delta the caller may see is handed to it.
+    answer is streamed, and every delta the caller may see is handed to it. `ballot` and `deferred` go into the vote.
     """
 
     request_id: str
@@ -41,6 +45,8 @@ class Attempt:
     deadline: float
     silence_s: float | None = None
     deliver: Deliver | None = None
+    ballot: Mapping[str, Any] | None = None
+    deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,10 @@ class Attempts:
         self._clock = clock
 
     async def run(self, attempt: Attempt) -> Vote:
-        """One try at one seat. Raises only `CancelledError` or `CallerGone`, after the vote has been recorded."""
+        """One try at one seat. Raises only `CancelledError` or `CallerGone`, after the vote has been recorded.
+
+        Cancelled with `NOT_NEEDED` it ends with a vote as ever.
+        """
         vote_id, asked_at = new_id(self._clock), self._clock.monotonic()
         streamed = attempt.deliver is not None and not self._guards.leaks(attempt.seat)
         permit = await self._guards.admit(
@@ -94,7 +103,10 @@ class Attempts:
             answer = kept(heard, attempt.seat, attempt.request.response_format)
         except ProviderError as failure:
             error = _masked(failure, self._mask)
-        except (asyncio.CancelledError, CallerGone):
+        except (asyncio.CancelledError, CallerGone) as end:
+            if end.args == (NOT_NEEDED,):
+                error = ProviderError(ErrorKind.CANCELLED, NOT_NEEDED)
+                return self._vote(attempt, facts, "cancelled_early", None, error)
             error = ProviderError(ErrorKind.CANCELLED, "the caller left")
             self._vote(attempt, facts, "client_gone", None, error)
             raise
@@ -170,6 +182,8 @@ class Attempts:
             sent=exchange.sent,
             stream=attempt.deliver is not None,
             committed=exchange.committed,
+            ballot=attempt.ballot,
+            deferred=attempt.deferred,
         )
         self._record(vote)
         return vote

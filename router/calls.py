@@ -5,42 +5,48 @@ Failover, deadlines and streaming live here once, so that a strategy is only its
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from adapters.errors import POLICY, ErrorKind, ProviderError
-from adapters.types import Answer, ChatRequest
-from router.attempt import Attempt
+from adapters.types import ChatRequest
+from router.attempt import NOT_NEEDED, Attempt
 from router.clock import Clock
-from router.exchange import Deliver
+from router.decision import Decision, Mark
+from router.exchange import Deliver, as_deltas
 from router.guards.retry_budget import RetryBudget
 from router.registry.model import Seat
-from router.vote import Vote
+from router.vote import Vote, VoteRole
 
+__all__ = ["Ask", "Asked", "Calls", "Decision", "Mark"]
+
+Tell = Callable[[Mapping[str, Any]], None]
+_WORTH_A_REPEAT = (ErrorKind.CONNECTION, ErrorKind.SERVER_ERROR)
+_PAUSE_S = 0.2  # before a seat that broke is asked again
 _LEAST_TIME_S = 0.2  # an attempt that has less left than this would only be cut off
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """How a strategy ended: with the winning vote, or with the error that is the caller's."""
+class Ask:
+    """One call that a strategy wants made: the caller's own request, or another. `ballot` is stored with the vote."""
 
-    winner: Vote | None = None
-    error: ProviderError | None = None
-    votes_counted: int = 0
-    agreement: float | None = None
-    margin: float | None = None
-    quorum_met: bool | None = None
-    low_confidence: bool = False
-
-    @property
-    def answer(self) -> Answer | None:
-        """What the caller gets."""
-        return self.winner.answer if self.winner else None
+    seat: Seat
+    role: VoteRole = "answer"
+    request: ChatRequest | None = None
+    timeout_s: float | None = None
+    ballot: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request on its way: what was asked, when, until when, and where its stream goes if it has one."""
+    """One request on its way: what was asked, when, until when, and where its stream goes if it has one.
+
+    `tell` hears of each stage as it comes. With `deferred`, votes are written when the request is decided, with what
+    they counted for.
+    """
 
     request_id: str
     registry_hash: str
@@ -48,10 +54,12 @@ class Asked:
     began: float
     deadline: float
     deliver: Deliver | None = None
+    tell: Tell | None = None
+    deferred: bool = False
 
 
 class Calls:
-    """The calls of one request, each made by `attempt`. `votes` are all attempts made so far, in order."""
+    """The calls of one request, each made by `attempt`. `votes` are all attempts so far, in the order of their end."""
 
     def __init__(
         self, asked: Asked, attempt: Callable[[Attempt], Awaitable[Vote]], clock: Clock, retries: RetryBudget
@@ -63,7 +71,38 @@ class Calls:
         self._seq = 0
         self.votes: list[Vote] = []
 
-    async def answer(self, seats: Iterable[Seat]) -> Decision:
+    @property
+    def request(self) -> ChatRequest:
+        """What the caller asked."""
+        return self._asked.request
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the caller wants the answer as a stream."""
+        return self._asked.deliver is not None
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything that is shuffled for this request: its id, so that it can be known again."""
+        return zlib.crc32(self._asked.request_id.encode())
+
+    def remaining_s(self) -> float:
+        """Seconds until the request's deadline."""
+        return self._asked.deadline - self._clock.monotonic()
+
+    def tell(self, stage: str, **facts: Any) -> None:
+        """Shows a stage to a caller who watches."""
+        if self._asked.tell is not None:
+            self._asked.tell({"stage": stage, **facts})
+
+    async def answer(
+        self,
+        seats: Iterable[Seat],
+        *,
+        request: ChatRequest | None = None,
+        role: VoteRole = "answer",
+        ballot: Mapping[str, Any] | None = None,
+    ) -> Decision:
         """Walks the seats until one answers, as `POLICY` says after each failure; streams if the caller wants that.
 
         Once part of an answer has gone out, its failure is the request's: nobody else can continue unnoticed. When most
@@ -71,39 +110,148 @@ class Calls:
         """
         waiting = list(seats)
         error = ProviderError(ErrorKind.TIMEOUT, "the deadline left no time for an attempt")
-        while waiting and self._remaining_s() > _LEAST_TIME_S:
+        preferred = waiting[0].id if waiting else ""
+        may_repeat = True  # once per walk
+        while waiting and self.remaining_s() > _LEAST_TIME_S:
             seat = waiting.pop(0)
-            vote = await self._try(seat, others_waiting=bool(waiting))
+            ask = Ask(seat, role, request, ballot=ballot)
+            vote = await self._try(ask, others_waiting=bool(waiting), deliver=self._asked.deliver)
             if vote.ok:
                 return Decision(winner=vote, votes_counted=1)
             assert vote.error is not None
             error = vote.error
-            if vote.committed or (vote.sent and waiting and not self._retries.try_again()):
+            if vote.committed:
                 break
-            waiting = _still_worth_asking(waiting, seat, error.kind)
+            pause_s = _pause_s(vote, alone=not waiting, preferred=seat.id == preferred) if may_repeat else None
+            repeat = pause_s is not None and pause_s + _LEAST_TIME_S < self.remaining_s()
+            waiting = [seat, *waiting] if repeat else _still_worth_asking(waiting, seat, error.kind)
+            if vote.sent and waiting and not self._retries.try_again():
+                break
+            if repeat:
+                may_repeat = False
+                await asyncio.sleep(pause_s or 0.0)
         return Decision(error=error)
 
-    async def _try(self, seat: Seat, *, others_waiting: bool) -> Vote:
+    async def gather(
+        self,
+        asks: Iterable[Ask],
+        *,
+        enough: Callable[[Sequence[Vote]], bool] = lambda votes: False,
+        grace: Callable[[Sequence[Vote], float], float | None] = lambda votes, elapsed_s: None,
+        timeout_s: float | None = None,
+        spares: Iterable[Seat] = (),
+    ) -> list[Vote]:
+        """Makes all calls at once, for whole answers; the votes come in the order of their arrival, whatever they are.
+
+        Ends when all are in, when `enough` says so of those that are, when their time is over, or so many seconds after
+        a vote as `grace` gives the rest then. Who is still out is cancelled, and its vote says `cancelled_early`. A
+        failed call is replaced by one to the next of the `spares`, as `POLICY` and the budget of retries allow.
+        """
+        began = self._clock.monotonic()
+        until = began + min(self.remaining_s(), timeout_s if timeout_s is not None else float("inf"))
+        substitutes = iter(spares)
+        out = {self._begin(ask, until): ask for ask in asks}
+        votes: list[Vote] = []
+        try:
+            while out and not enough(votes):
+                left_s = until - self._clock.monotonic()
+                done, _ = await asyncio.wait(out, timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    break
+                for task in sorted(done, key=lambda task: task.result().arrival_ms):
+                    ask, vote = out.pop(task), task.result()
+                    votes.append(vote)
+                    seat = next(substitutes, None) if self._may_replace(vote) else None
+                    if seat is not None:
+                        out[self._begin(replace(ask, seat=seat), until)] = ask
+                now = self._clock.monotonic()
+                more_s = grace(votes, now - began)
+                until = until if more_s is None else min(until, now + more_s)
+        except BaseException:
+            await _end(out)
+            raise
+        return [*votes, *await _end(out, NOT_NEEDED)]
+
+    async def deliver(self, vote: Vote) -> None:
+        """Hands an answer that is already there to the caller's stream, if there is one."""
+        if self._asked.deliver is not None and vote.answer is not None:
+            for delta in as_deltas(vote.answer):
+                await self._asked.deliver(delta, vote.seat, vote.response_model)
+
+    def _begin(self, ask: Ask, until: float) -> asyncio.Task[Vote]:
+        end = until if ask.timeout_s is None else min(until, self._clock.monotonic() + ask.timeout_s)
+        return asyncio.create_task(self._try(ask, deadline=end), name=f"{ask.role} of {ask.seat.id}")
+
+    def _may_replace(self, vote: Vote) -> bool:
+        if vote.ok or vote.error is None or POLICY[vote.error.kind].next_target == "no":
+            return False
+        return not vote.sent or self._retries.try_again()
+
+    async def _try(
+        self,
+        ask: Ask,
+        *,
+        others_waiting: bool = False,
+        deliver: Deliver | None = None,
+        deadline: float | None = None,
+    ) -> Vote:
         self._seq += 1
         attempt = Attempt(
             request_id=self._asked.request_id,
             registry_hash=self._asked.registry_hash,
             request_began=self._asked.began,
             seq=self._seq,
-            role="answer",
-            seat=seat,
-            request=self._asked.request,
-            deadline=self._asked.deadline,
+            role=ask.role,
+            seat=ask.seat,
+            request=ask.request or self._asked.request,
+            deadline=self._asked.deadline if deadline is None else deadline,
             # A seat may stay silent for half of what is left while others stand behind it, so that they get a turn.
-            silence_s=self._remaining_s() / 2 if others_waiting else None,
-            deliver=self._asked.deliver,
+            silence_s=self.remaining_s() / 2 if others_waiting else None,
+            deliver=deliver,
+            ballot=ask.ballot,
+            deferred=self._asked.deferred,
         )
         vote = await self._attempt(attempt)
         self.votes.append(vote)
+        self.tell("vote", **_shown(vote))
         return vote
 
-    def _remaining_s(self) -> float:
-        return self._asked.deadline - self._clock.monotonic()
+
+async def _end(out: Iterable[asyncio.Task[Vote]], why: str | None = None) -> list[Vote]:
+    """Cancels what is still out, and waits until its connections are closed."""
+    tasks = list(out)
+    for task in tasks:
+        task.cancel(why)
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    return [vote for vote in ended if isinstance(vote, Vote)]
+
+
+def _pause_s(vote: Vote, *, alone: bool, preferred: bool) -> float | None:
+    """How long to wait before the same seat is asked once more, or None: not at all.
+
+    A seat that asked for a short wait is worth it if nobody is better placed; one that broke, if there is nobody else.
+    Never one that was silent: it would be silent again, and the time is gone.
+    """
+    provider, error = vote.seat.provider, vote.error
+    if error is None or provider.retries < 1:
+        return None
+    told_s = error.retry_after_s
+    if error.kind is ErrorKind.RATE_LIMITED:
+        return told_s if preferred and told_s is not None and told_s <= provider.retry_after_max_s else None
+    if alone and error.kind in _WORTH_A_REPEAT:
+        return _PAUSE_S if told_s is None else told_s if told_s <= provider.retry_after_max_s else None
+    return None
+
+
+def _shown(vote: Vote) -> dict[str, Any]:
+    return {
+        "provider": vote.seat.provider.id,
+        "model": vote.seat.model.id,
+        "role": vote.role,
+        "outcome": vote.outcome,
+        "error_type": vote.error_type,
+        "ms": round(vote.duration_ms),
+    }
 
 
 def _still_worth_asking(waiting: list[Seat], failed: Seat, kind: ErrorKind) -> list[Seat]:

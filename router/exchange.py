@@ -102,7 +102,7 @@ class Exchange:
         self.usage, self.response_model = answer.usage, answer.response_model or None
         self.received_chars = len(answer.text) + len(answer.reasoning)
         if self._deliver is not None:
-            for delta in _as_deltas(answer):
+            for delta in as_deltas(answer):
                 await self._hand_on(delta, self._deliver)
         return answer
 
@@ -246,7 +246,8 @@ async def _events(response: Response) -> AsyncGenerator[list[Event], None]:
     yield parser.close()
 
 
-def _as_deltas(answer: Answer) -> Iterator[Delta]:
+def as_deltas(answer: Answer) -> Iterator[Delta]:
+    """A whole answer as the pieces of a stream."""
     yield Delta(reasoning=answer.reasoning)
     yield Delta(text=answer.text, refusal=answer.refusal)
     for index, call in enumerate(answer.tool_calls):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from router.registry.model import Registry, Seat, Strategy
 
 SINGLE_QUERY_SEATS = 3  # the best-placed one, and up to two others if it fails before its first byte
 MAX_COUNCIL_SIZE = 8
+SEVERAL: frozenset[Strategy] = frozenset({"majority-vote", "synthesize-best", "council"})
+"""The strategies that ask several seats for one answer."""
 Dropped = Callable[[Seat, ChatRequest], frozenset[str]]
 Standing = tuple[int, float]
 """How doubtful a seat is (0: nothing speaks against it), and what asking it costs among seats of equal rank."""
@@ -60,13 +63,18 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The seats that may answer, best first, with how long all of it may take."""
+    """The seats that may answer, best first, with how long all of it may take.
+
+    Where several are asked, one of each family comes before the second of any. `chairs` may write the final answer of
+    strategies that make one out of others' drafts.
+    """
 
     registry: Registry
     options: Options
     seats: tuple[Seat, ...]
     excluded: tuple[Exclusion, ...]
     timeout_s: float
+    chairs: tuple[Seat, ...] = ()
 
     @property
     def strategy(self) -> Strategy:
@@ -90,35 +98,57 @@ def make_plan(
     parameters that a seat could not be given.
     """
     tier = registry.tiers[options.tier]
-    candidates = (registry.seats[options.pinned],) if options.pinned else tier.seats
     needs = _needs(request)
 
     def unsuitable(seat: Seat) -> str | None:
         lost = sorted(dropped(seat, request)) if options.strict else ()
         return _unsuitable(seat, needs) or (f"cannot take {', '.join(lost)}, and strict was asked" if lost else None)
 
-    seats: list[Seat] = []
-    excluded: list[Exclusion] = []
-    for seat in candidates:
-        reason, blocked = unsuitable(seat), None
-        if reason is None:
-            blocked = block(seat)
-            reason = blocked.reason if blocked else None
-        if reason is None:
-            seats.append(seat)
-            continue
-        excluded.append(Exclusion(seat, reason, blocked))
-        stand_in = None if options.pinned else _stand_in(registry, seat, blocked)
-        if stand_in and unsuitable(stand_in) is None and block(stand_in) is None:
-            seats.append(stand_in)
-    ordered = _ordered(_without_repeats(seats), standing, rng)
+    def sift(candidates: Iterable[Seat]) -> tuple[tuple[Seat, ...], tuple[Exclusion, ...]]:
+        seats: list[Seat] = []
+        excluded: list[Exclusion] = []
+        for seat in candidates:
+            reason, blocked = unsuitable(seat), None
+            if reason is None:
+                blocked = block(seat)
+                reason = blocked.reason if blocked else None
+            if reason is None:
+                seats.append(seat)
+                continue
+            excluded.append(Exclusion(seat, reason, blocked))
+            stand_in = None if options.pinned else _stand_in(registry, seat, blocked)
+            if stand_in and unsuitable(stand_in) is None and block(stand_in) is None:
+                seats.append(stand_in)
+        return _ordered(_without_repeats(seats), standing, rng), tuple(excluded)
+
+    seats, excluded = sift((registry.seats[options.pinned],) if options.pinned else tier.seats)
+    several = options.strategy in SEVERAL
     return Plan(
         registry=registry,
         options=options,
-        seats=ordered[: _walked(options)],
-        excluded=tuple(excluded),
+        seats=_one_of_each_family_first(seats) if several else seats[: _walked(options)],
+        excluded=excluded,
         timeout_s=options.timeout_s or tier.timeouts.total_s,
+        chairs=sift(_chairs(registry, options))[0] if several else (),
     )
+
+
+def _chairs(registry: Registry, options: Options) -> Iterable[Seat]:
+    """Who may write the final answer: the model or tier that the registry names, else the complex tier."""
+    named: str | None = registry.strategies.get(options.strategy, NOTHING).get("chair")
+    if named is None:
+        named = "complex" if "complex" in registry.tiers else options.tier
+    return (registry.seats[named],) if named in registry.seats else registry.tiers[named].seats
+
+
+def _one_of_each_family_first(seats: Iterable[Seat]) -> tuple[Seat, ...]:
+    """Models of one family err together: the second of a family is asked after the first of every other."""
+    asked: Counter[str] = Counter()
+    turns: list[tuple[int, Seat]] = []
+    for seat in seats:
+        turns.append((asked[seat.model.family], seat))
+        asked[seat.model.family] += 1
+    return tuple(seat for _, seat in sorted(turns, key=lambda turn: turn[0]))
 
 
 def _walked(options: Options) -> int | None:

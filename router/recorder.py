@@ -10,12 +10,14 @@ import orjson
 import structlog
 
 from adapters.types import Answer
-from router.calls import Decision
+from router.decision import Decision, Mark
 from router.plan import Plan
 from router.rerouting import is_rerouted
 from router.telemetry import Telemetry
 from router.vote import Vote
 from router.votes.record import PayloadRow, RequestRow, Row, VoteRow, utc
+
+_UNMARKED = Mark()
 
 RequestOutcome = Literal["ok", "failed", "client_gone"]
 
@@ -55,7 +57,9 @@ class Recorder:
 
     def vote(self, vote: Vote) -> None:
         """One attempt has ended."""
-        self._log.append(self._vote_row(vote))
+        if not vote.deferred:
+            counts = Mark(counted=vote.ok)
+            self._log.append(self._vote_row(vote, counts, winner=vote.ok and vote.role == "answer"))
         if self._keep_payloads and vote.answer is not None:
             self._log.append(_payload(vote.request_id, vote.vote_id, vote.created_at, "out", orjson.dumps(vote.answer)))
         if vote.ok:
@@ -74,6 +78,11 @@ class Recorder:
         """One request has ended, whatever came of it."""
         row = self._request_row(finished)
         self._log.append(row)
+        decision = finished.decision
+        for vote in finished.votes:
+            if vote.deferred:
+                mark = decision.marks.get(vote.vote_id, _UNMARKED)
+                self._log.append(self._vote_row(vote, mark, winner=vote is decision.winner))
         if self._keep_payloads:
             self._log.append(_payload(finished.request_id, None, finished.created_at, "in", finished.body))
         telemetry, plan = self._telemetry, finished.plan
@@ -103,7 +112,7 @@ class Recorder:
             structlog.get_logger().warning("rerouted", asked=vote.seat.id, served=other)
         self._rerouted[vote.seat.id] = other
 
-    def _vote_row(self, vote: Vote) -> VoteRow:
+    def _vote_row(self, vote: Vote, mark: Mark, *, winner: bool) -> VoteRow:
         seat, error = vote.seat, vote.error
         return VoteRow(
             vote_id=vote.vote_id,
@@ -116,7 +125,7 @@ class Recorder:
             response_model=vote.response_model,
             adapter=seat.provider.adapter,
             family=seat.model.family,
-            weight=seat.model.weight,
+            weight=seat.model.weight if mark.weight is None else mark.weight,
             outcome=vote.outcome,
             error_type=vote.error_type,
             http_status=vote.status,
@@ -133,10 +142,13 @@ class Recorder:
             usage_estimated=vote.usage_estimated,
             cost_usd=vote.cost_usd,
             finish_reason=vote.answer.finish_reason if vote.answer else None,
+            answer_key=mark.answer_key,
             answer_sha256=_sha256(vote.answer),
-            valid=vote.ok,
-            counted=vote.ok,
-            winner=vote.ok and vote.role == "answer",
+            ballot=mark.ballot or vote.ballot,
+            valid=vote.ok if mark.valid is None else mark.valid,
+            counted=mark.counted,
+            agreed=mark.agreed,
+            winner=winner,
             arrival_ms=vote.arrival_ms,
             sent=vote.sent,
             stream=vote.stream,
@@ -169,14 +181,17 @@ class Recorder:
             input_tokens=sum(vote.usage.input_tokens or 0 for vote in finished.votes),
             output_tokens=sum(vote.usage.output_tokens or 0 for vote in finished.votes),
             cost_usd=sum(costs) if costs else None,
-            votes_planned=1,
+            votes_planned=decision.votes_planned,
             votes_cast=sum(vote.ok for vote in finished.votes),
             votes_counted=decision.votes_counted,
             agreement=decision.agreement,
             margin=decision.margin,
+            tie=decision.tie,
             quorum_met=decision.quorum_met,
+            answer_key=decision.answer_key,
             answer_sha256=_sha256(decision.answer),
-            rule={"strategy": plan.strategy, "council_size": options.council_size},
+            rule={"strategy": plan.strategy, "council_size": options.council_size, **decision.rule},
+            seed=decision.seed,
             excluded=[exclusion.as_dict() for exclusion in plan.excluded],
             end_user=options.end_user,
             tags=dict(options.tags),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import NO_USAGE, Answer, Usage
@@ -18,7 +19,7 @@ class Vote:
     """One attempt, whatever came of it. Times are in milliseconds, `arrival_ms` from the start of the request.
 
     `sent` is False when nothing left for the provider; `committed` is True when the caller has seen part of the answer,
-    so that no other seat can take over unnoticed.
+    so that no other seat can take over unnoticed. A `deferred` one is written when its request has been decided.
     """
 
     vote_id: str
@@ -45,6 +46,8 @@ class Vote:
     sent: bool = False
     stream: bool = False
     committed: bool = False
+    ballot: Mapping[str, Any] | None = None
+    deferred: bool = False
 
     @property
     def ok(self) -> bool:

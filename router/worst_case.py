@@ -88,7 +88,8 @@ def _dearest(stage: _Stage, prompt: int, asked: int | None) -> list[Seat]:
 
 
 def _walk(plan: Plan) -> Iterable[_Stage]:
-    return [_Stage(len(plan.seats), plan.seats)]
+    again = 1 if any(seat.provider.retries for seat in plan.seats) else 0  # one of them may be asked once more
+    return [_Stage(len(plan.seats) + again, plan.seats)]
 
 
 def _vote(plan: Plan) -> Iterable[_Stage]:
@@ -124,7 +125,5 @@ def _members(plan: Plan) -> int:
 
 
 def _chairs(plan: Plan) -> tuple[Seat, ...]:
-    """The seats of the tier that writes the answer, where the registry names one; else those of the plan."""
-    tier = plan.registry.strategies.get(plan.strategy, {}).get("chair")
-    named = plan.registry.tiers[tier].seats if tier else ()
-    return tuple(seat for seat in named if seat.routable) or plan.seats
+    """Who may write the answer; one of the plan's seats where nobody else can."""
+    return plan.chairs or plan.seats

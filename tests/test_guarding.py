@@ -113,11 +113,24 @@ async def test_headers_that_say_nothing_is_left_are_believed(start_daemon: Start
 async def test_a_short_wait_is_waited_out(start_daemon: Start, providers: Providers) -> None:
     [one] = await providers(1)
     one.then(error(429, "slow down", Retry_After="1"), whole("yes"))
-    running = await start_daemon(guarded([one], "region: us"))
+    running = await start_daemon(guarded([one], "retries: 0"))
     assert (await running.chat()).status == 429
     took_s, reply = await timed(running)
     assert reply.status == 200
     assert 0.5 < took_s < QUEUE_S
+
+
+async def test_a_short_wait_at_the_preferred_seat_is_waited_out_there(
+    start_daemon: Start, providers: Providers
+) -> None:
+    one, two = await providers(2)
+    one.then(error(429, "slow down", Retry_After="1"), whole("one"))
+    two.then(whole("two"))
+    running = await start_daemon(guarded([one, two], "region: us"))
+    took_s, reply = await timed(running)
+    assert reply.json["choices"][0]["message"]["content"] == "one"
+    assert took_s > 0.9
+    assert [vote["outcome"] for vote in (await running.recorded(reply))["votes"]] == ["failed", "ok"]
 
 
 async def test_when_everyone_is_limited_nobody_hangs(start_daemon: Start, providers: Providers) -> None:

@@ -22,7 +22,7 @@ from router.calls import Asked, Calls, Decision
 from router.clock import Clock
 from router.exchange import CallerGone
 from router.guards.retry_budget import RetryBudget
-from router.plan import Dropped, Plan
+from router.plan import SEVERAL, Dropped, Plan
 from router.recorder import Finished, Recorder, RequestOutcome
 from router.registry.model import Registry, Seat
 from router.seating import Seating, Turn
@@ -120,6 +120,8 @@ class ChatApi:
             began=began,
             deadline=began + plan.timeout_s,
             deliver=stream.deliver if stream else None,
+            tell=stream.note if stream and options.explain else None,
+            deferred=options.strategy in SEVERAL,
         )
         self._retries.request()
         calls = Calls(asked, self._attempts.run, self._clock, self._retries)

@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.types import Answer, ToolCall, Usage
 from router.api.reasoning_details import sealed
-from router.calls import Decision
+from router.decision import Decision, Mark
 from router.plan import Plan
 from router.vote import Vote
 
@@ -86,8 +86,8 @@ def quorum_object(
         "registry": plan.registry.short_hash,
         "attempts": len(votes),
         "votes_cast": sum(vote.ok for vote in votes),
-        "votes_planned": 1,
-        "agreement": decision.agreement,
+        "votes_planned": decision.votes_planned,
+        "agreement": None if decision.agreement is None else round(decision.agreement, 4),
         "quorum_met": decision.quorum_met,
         "low_confidence": decision.low_confidence,
         "cost_usd": round(sum(costs), 9) if costs else None,
@@ -96,18 +96,23 @@ def quorum_object(
             "output_tokens": sum(vote.usage.output_tokens or 0 for vote in votes),
         },
     }
+    if decision.flags:
+        told["flags"] = list(decision.flags)
     if dropped:
         told["dropped"] = list(dropped)
     if plan.options.explain:
-        told["votes"] = [explained(vote) for vote in votes]
+        told["votes"] = [explained(vote, decision.marks.get(vote.vote_id)) for vote in votes]
+        told.update(decision.details)
         told["excluded"] = [exclusion.as_dict() for exclusion in plan.excluded]
     return told
 
 
-def explained(vote: Vote) -> dict[str, Any]:
-    """One vote as `explain` shows it."""
+def explained(vote: Vote, mark: Mark | None = None) -> dict[str, Any]:
+    """One vote as `explain` shows it, with what it counted for where votes were counted."""
     answer = vote.answer or Answer()
+    counted = {} if mark is None else {"answer_key": mark.answer_key, "counted": mark.counted, "agreed": mark.agreed}
     return {
+        **counted,
         "vote_id": vote.vote_id,
         "seq": vote.seq,
         "role": vote.role,

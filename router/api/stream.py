@@ -19,6 +19,7 @@ from router.registry.model import Seat
 
 KEEPALIVE_S = 15.0  # shorter than the idle limits of common proxies
 SLOW_CALLER_S = 30.0  # how long a caller may leave our write buffer full
+_MAX_NOTES = 200  # of one request, between two writes
 _KEEPALIVE = b": keepalive\n\n"
 
 
@@ -45,6 +46,8 @@ class AnswerStream:
         self._response: web.StreamResponse | None = None
         self._writing = asyncio.Lock()  # the keep-alive comment may come between two deltas, never inside one
         self._spoken = False
+        self._notes: list[Mapping[str, Any]] = []
+        self._noted = asyncio.Event()
 
     @property
     def begun(self) -> bool:
@@ -90,6 +93,12 @@ class AnswerStream:
         """An error after the first byte: an event, and no `[DONE]`."""
         return await self._end(b"data: " + orjson.dumps(error.body(request_id)) + b"\n\n")
 
+    def note(self, event: Mapping[str, Any]) -> None:
+        """Shows a stage of the decision as soon as possible, before whatever is delivered next."""
+        if len(self._notes) < _MAX_NOTES:
+            self._notes.append(event)
+            self._noted.set()
+
     @contextlib.asynccontextmanager
     async def kept_alive(self) -> AsyncIterator[None]:
         """Sends a comment now and then while the body of the `with` works, so that no proxy takes waiting for death."""
@@ -103,8 +112,12 @@ class AnswerStream:
     async def _keep_alive(self) -> None:
         with contextlib.suppress(CallerGone):  # whoever delivers next finds out too
             while True:
-                await asyncio.sleep(KEEPALIVE_S)
-                await self._write(_KEEPALIVE)
+                try:
+                    async with asyncio.timeout(KEEPALIVE_S):
+                        await self._noted.wait()
+                    await self._write(b"")
+                except TimeoutError:
+                    await self._write(_KEEPALIVE)
 
     def hang_up(self) -> web.StreamResponse:
         """Ends the connection of a caller who has gone or does not read."""
@@ -131,9 +144,16 @@ class AnswerStream:
                         }
                     )
                     await self._response.prepare(self._request)
-                await self._response.write(data)
+                await self._response.write(self._noted_bytes() + data)
         except (ConnectionError, TimeoutError):
             raise CallerGone from None
+
+    def _noted_bytes(self) -> bytes:
+        notes, self._notes = self._notes, []
+        self._noted.clear()
+        return b"".join(
+            b"data: " + orjson.dumps({**self._chunk([]), "quorum": {"event": note}}) + b"\n\n" for note in notes
+        )
 
     async def _end(self, data: bytes) -> web.StreamResponse:
         await self._write(data)

@@ -224,7 +224,8 @@ class FusionOptions(AnyOptions):
     """Options of synthesize-best."""
 
     chair: str | None = Field(
-        default=None, description="The tier whose best seat writes the answer (default: the request's)."
+        default=None,
+        description="The tier whose best seat writes the answer (default: complex, or the request's if there is none).",
     )
 
 

@@ -29,12 +29,14 @@ providers:
   alpha:
     adapter: mistral
     api_key: ${KEY}
+    retries: 0
     models:
       first: {tier: cheap, rank: 1, family: one, price: {input: 1, output: 2}, max_output: 1000}
       second: {tier: cheap, rank: 2, family: two, price: {input: 2, output: 4}, max_output: 2000}
   beta:
     adapter: openai
     api_key: ${KEY}
+    retries: 0
     models:
       third: {tier: cheap, rank: 3, family: three, price: {input: 3, output: 6}, max_output: 500, supports: [json]}
       fourth: {tier: cheap, rank: 4, family: four, price: {input: 0, output: 0}, max_output: 100}
@@ -179,6 +181,10 @@ def test_calls_are_as_many_as_the_strategy_may_make(strategy: Strategy, size: in
     assert worst(strategy, size=size).calls == calls
 
 
+def test_a_seat_that_may_be_asked_once_more_counts_once_more() -> None:
+    assert worst("ranked-fallback", TEXT.replace("retries: 0", "retries: 1")).calls == 5
+
+
 def test_every_strategy_has_a_worst_case() -> None:
     assert all(worst(strategy).calls > 0 for strategy in STRATEGIES)
 
@@ -197,7 +203,7 @@ def test_a_council_pays_for_what_its_members_and_its_chair_read() -> None:
     # two drafts, two that read one other draft, and a chair that reads two drafts and two rankings
     assert found.input_tokens == 2 * 1_000 + 2 * 1_100 + 1_400
     assert found.output_tokens == 5 * 100
-    members = 1_000 * (1 + 2) + 1_100 * (1 + 2) + 2 * 100 * (2 + 4)
+    members = 1_000 * (3 + 2) + 1_100 * (3 + 2) + 2 * 100 * (6 + 4)  # the dearest two, since others may fail
     assert found.cost_usd == pytest.approx((members + 1_400 * 10 + 100 * 20) / 1e6)
 
 
