@@ -11,21 +11,21 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.errors import POLICY, ErrorKind, ProviderError
+from adapters.errors import POLICY
 from adapters.types import ChatRequest
 from router.attempt import NOT_NEEDED, Attempt
 from router.clock import Clock
 from router.decision import Decision, Mark
 from router.exchange import Deliver, as_deltas
 from router.guards.retry_budget import RetryBudget
+from router.outgoing import Outgoing
 from router.registry.model import Seat
 from router.vote import Vote, VoteRole
+from router.walk import Walk
 
 __all__ = ["Ask", "Asked", "Calls", "Decision", "Mark"]
 
 Tell = Callable[[Mapping[str, Any]], None]
-_WORTH_A_REPEAT = (ErrorKind.CONNECTION, ErrorKind.SERVER_ERROR)
-_PAUSE_S = 0.2  # before a seat that broke is asked again
 _LEAST_TIME_S = 0.2  # an attempt that has less left than this would only be cut off
 
 
@@ -45,7 +45,7 @@ class Asked:
     """One request on its way: what was asked, when, until when, and where its stream goes if it has one.
 
     `tell` hears of each stage as it comes. With `deferred`, votes are written when the request is decided, with what
-    they counted for.
+    they counted for. With `goes_on`, another seat continues a stream that was cut.
     """
 
     request_id: str
@@ -56,6 +56,7 @@ class Asked:
     deliver: Deliver | None = None
     tell: Tell | None = None
     deferred: bool = False
+    goes_on: bool = False
 
 
 class Calls:
@@ -105,32 +106,25 @@ class Calls:
     ) -> Decision:
         """Walks the seats until one answers, as `POLICY` says after each failure; streams if the caller wants that.
 
-        Once part of an answer has gone out, its failure is the request's: nobody else can continue unnoticed. When most
-        requests need a second call the budget of retries ends, so that an outage is not answered with a storm.
+        Once part of an answer has gone out its failure is the request's, unless another seat may go on from there.
         """
-        waiting = list(seats)
-        error = ProviderError(ErrorKind.TIMEOUT, "the deadline left no time for an attempt")
-        preferred = waiting[0].id if waiting else ""
-        may_repeat = True  # once per walk
-        while waiting and self.remaining_s() > _LEAST_TIME_S:
-            seat = waiting.pop(0)
-            ask = Ask(seat, role, request, ballot=ballot)
-            vote = await self._try(ask, others_waiting=bool(waiting), deliver=self._asked.deliver)
-            if vote.ok:
-                return Decision(winner=vote, votes_counted=1)
-            assert vote.error is not None
-            error = vote.error
-            if vote.committed:
+        walk = Walk(seats, self._retries)
+        outgoing = Outgoing(self._asked.deliver, request or self._asked.request, goes_on=self._asked.goes_on)
+        while self.remaining_s() > _LEAST_TIME_S and (seat := walk.next()):
+            ask = Ask(seat, role, outgoing.request_for(seat), ballot=ballot)
+            vote = await self._try(ask, others_waiting=walk.others_wait, deliver=outgoing.deliver)
+            whole = await outgoing.end(vote) if vote.ok else None
+            if whole is not None:
+                return _answered(whole, outgoing.seams)
+            if vote.committed or outgoing.is_cut:
+                pause_s = walk.after_a_cut(vote, may_go_on=outgoing.cut())
+                self.tell("cut", provider=seat.provider.id, model=seat.model.id, goes_on=pause_s is not None)
+            else:
+                pause_s = walk.after(vote, self.remaining_s() - _LEAST_TIME_S)
+            if pause_s is None:
                 break
-            pause_s = _pause_s(vote, alone=not waiting, preferred=seat.id == preferred) if may_repeat else None
-            repeat = pause_s is not None and pause_s + _LEAST_TIME_S < self.remaining_s()
-            waiting = [seat, *waiting] if repeat else _still_worth_asking(waiting, seat, error.kind)
-            if vote.sent and waiting and not self._retries.try_again():
-                break
-            if repeat:
-                may_repeat = False
-                await asyncio.sleep(pause_s or 0.0)
-        return Decision(error=error)
+            await asyncio.sleep(pause_s)
+        return Decision(error=walk.error)
 
     async def gather(
         self,
@@ -226,21 +220,10 @@ async def _end(out: Iterable[asyncio.Task[Vote]], why: str | None = None) -> lis
     return [vote for vote in ended if isinstance(vote, Vote)]
 
 
-def _pause_s(vote: Vote, *, alone: bool, preferred: bool) -> float | None:
-    """How long to wait before the same seat is asked once more, or None: not at all.
-
-    A seat that asked for a short wait is worth it if nobody is better placed; one that broke, if there is nobody else.
-    Never one that was silent: it would be silent again, and the time is gone.
-    """
-    provider, error = vote.seat.provider, vote.error
-    if error is None or provider.retries < 1:
-        return None
-    told_s = error.retry_after_s
-    if error.kind is ErrorKind.RATE_LIMITED:
-        return told_s if preferred and told_s is not None and told_s <= provider.retry_after_max_s else None
-    if alone and error.kind in _WORTH_A_REPEAT:
-        return _PAUSE_S if told_s is None else told_s if told_s <= provider.retry_after_max_s else None
-    return None
+def _answered(vote: Vote, seams: Sequence[Mapping[str, Any]]) -> Decision:
+    if not seams:
+        return Decision(winner=vote, votes_counted=1)
+    return Decision(winner=vote, votes_counted=1, flags=("continued",), details={"seams": list(seams)})
 
 
 def _shown(vote: Vote) -> dict[str, Any]:
@@ -252,17 +235,3 @@ def _shown(vote: Vote) -> dict[str, Any]:
         "error_type": vote.error_type,
         "ms": round(vote.duration_ms),
     }
-
-
-def _still_worth_asking(waiting: list[Seat], failed: Seat, kind: ErrorKind) -> list[Seat]:
-    match POLICY[kind].next_target:
-        case "yes":
-            return waiting
-        case "no":
-            return []
-        case "larger":
-            return [seat for seat in waiting if _context(seat) > _context(failed)]
-
-
-def _context(seat: Seat) -> float:
-    return float("inf") if seat.model.context is None else seat.model.context

@@ -82,7 +82,8 @@ class Recorder:
         for vote in finished.votes:
             if vote.deferred:
                 mark = decision.marks.get(vote.vote_id, _UNMARKED)
-                self._log.append(self._vote_row(vote, mark, winner=vote is decision.winner))
+                won = decision.winner is not None and vote.vote_id == decision.winner.vote_id
+                self._log.append(self._vote_row(vote, mark, winner=won))
         if self._keep_payloads:
             self._log.append(_payload(finished.request_id, None, finished.created_at, "in", finished.body))
         telemetry, plan = self._telemetry, finished.plan

@@ -121,7 +121,7 @@ async def test_on_call_a_provider_is_drained_explained_and_put_back(start_daemon
     assert status == 0
     assert ("p2" in seats, "p1" in seats) == (True, False)
     assert "flapping" in left_out
-    assert "at most 1 call(s)" in left_out
+    assert "at most 2 call(s)" in left_out  # the one that is left may be asked once more
     assert (await running.chat(model="ranked-fallback")).json["quorum"]["provider"] == "p2"
     assert one.seen == []
 

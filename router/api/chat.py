@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from adapters.errors import ErrorKind, ProviderError
+from adapters.types import NOTHING
 from router.api import reply
 from router.api.body import read_json_body
 from router.api.errors import REQUEST_ID, ApiError, error_response, from_exclusions, from_failure
@@ -122,6 +123,7 @@ class ChatApi:
             deliver=stream.deliver if stream else None,
             tell=stream.note if stream and options.explain else None,
             deferred=options.strategy in SEVERAL,
+            goes_on=registry.strategies.get(options.strategy, NOTHING).get("on_cut") == "continue",
         )
         self._retries.request()
         calls = Calls(asked, self._attempts.run, self._clock, self._retries)

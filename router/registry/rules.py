@@ -24,6 +24,7 @@ CAPABILITIES = (
     "logprobs",
     "reasoning",
     "temperature",
+    "prefill",
 )
 REFERENCE_KEYS = ("api_key", "base_url")
 RESERVED_NAMES = frozenset({"auto", *STRATEGIES})

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sys
+from collections.abc import Iterator
 from typing import Any
 
-from router.client import Client
+from router.client import Client, ClientError, DaemonAway
 from router.human import printable
 from router.settings import Settings
 from router.table import render
-from router.verbs.common import show
+from router.verbs.ballot_view import LiveView, PlainView, View
+from router.verbs.common import GOOD, Screen, screen, show
 
 _VOTE_COLUMNS = (
     "seq",
@@ -33,37 +37,64 @@ def ask(arguments: argparse.Namespace, settings: Settings) -> int:
     document = {
         "model": arguments.model,
         "messages": [{"role": "user", "content": arguments.question}],
-        "stream": arguments.stream,
         "quorum": {"explain": True, **{name: value for name, value in options.items() if value is not None}},
     }
     client = Client(settings.url, settings.api_key)
-    if not arguments.stream:
+    on = screen()
+    if arguments.json or not (arguments.stream or on.tty):
         answer = client.post("/v1/chat/completions", document)
         return show(arguments, answer, lambda: _print_answer(answer))
-    chunks = []
-    for chunk in client.stream("/v1/chat/completions", document):
-        chunks.append(chunk)
-        if not arguments.json:
-            print(_said(chunk), end="", flush=True)
-    return show(arguments, chunks, lambda: _print_votes(chunks[-1]["quorum"]))
+    chunks = client.stream("/v1/chat/completions", {**document, "stream": True})
+    _print_votes(_watched(chunks, _view(on)))
+    return GOOD
+
+
+def _view(on: Screen) -> View:
+    if on.width is None:  # what reads the answer from a pipe wants nothing else
+        return PlainView(sys.stdout, sys.stderr)
+    return LiveView(sys.stdout, on.width, shutil.get_terminal_size().lines, colours=on.colours)
+
+
+def _watched(chunks: Iterator[Any], view: View) -> Any:
+    """Shows the chunks of an answer as they come; returns the `quorum` object of the last one."""
+    begun, quorum = False, None
+    try:
+        for chunk in chunks:
+            begun = True
+            match chunk.get("quorum"):
+                case {"event": {"stage": _} as event}:
+                    view.event(event)
+                case {"request_id": _} as told:
+                    quorum = told
+            if said := _said(chunk):
+                view.text(said)
+    except DaemonAway:
+        if not begun:
+            raise
+    finally:
+        view.close()
+    if quorum is None:
+        raise ClientError("the stream ended before the answer was done")
+    return quorum
 
 
 def _print_answer(answer: Any) -> None:
     message = answer["choices"][0]["message"]
-    print(printable(message["content"] or json.dumps(message.get("tool_calls"))), end="")
+    print(printable(message["content"] or json.dumps(message.get("tool_calls"))))
     _print_votes(answer["quorum"])
 
 
 def _print_votes(quorum: Any) -> None:
     cost = quorum["cost_usd"]
-    print(f"\n\n{render(quorum['votes'], _VOTE_COLUMNS)}")
+    print(f"\n{render(quorum['votes'], _VOTE_COLUMNS)}")
     spent = "" if cost is None else f", {cost:.6f} USD"
     print(f"\n{quorum['strategy']} in {quorum['tier']}, {quorum['attempts']} attempt(s){spent}")
     print(f"request {quorum['request_id']}")
 
 
 def _said(chunk: Any) -> str:
-    return printable("".join(choice["delta"].get("content") or "" for choice in chunk["choices"]))
+    deltas = [choice["delta"] for choice in chunk["choices"]]
+    return printable("".join(delta.get("content") or delta.get("refusal") or "" for delta in deltas))
 
 
 def votes(arguments: argparse.Namespace, settings: Settings) -> int:
