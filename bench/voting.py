@@ -3,7 +3,7 @@
     .venv/bin/python bench/voting.py [TRIALS]
 
 A voter is right with probability `p`. Voters of one family err together: each takes its family's common opinion with
-probability sqrt(r), else its own, which makes `r` the correlation of any two of them (Boland 1989, after Condorcet).
+probability sqrt(r), else its own, which makes `r` the correlation of any two of them.
 `exact` is the probability by formula; `counted` is what the router's own tally says of so many trials, voters arriving
 in random order and stopping as early as it does.
 """

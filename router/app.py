@@ -33,6 +33,7 @@ from router.api.weather import WeatherApi
 from router.attempt import Attempts
 from router.background import background
 from router.clock import SYSTEM_CLOCK, Clock
+from router.files import most_callers
 from router.guarding import open_guards
 from router.guards import Guards
 from router.guards.retry_budget import RetryBudget
@@ -75,7 +76,10 @@ class Daemon:
         self._retries = RetryBudget(clock)
         rng = random.Random()  # noqa: S311 - it shares load and guards nothing
         memory_share = memory_share_reader(settings.workers)
-        self._gate = Gate(clock, rng, memory_share=memory_share, tell=self._shedding_changed)
+        self._callers = most_callers()
+        self._gate = Gate(
+            clock, rng, memory_share=memory_share, tell=self._shedding_changed, max_inflight=self._callers
+        )
         self._admission = Admission(self._telemetry, self._gate)
         self._in_force: Registry | None = None
         self._guards: Guards | None = None
@@ -135,7 +139,7 @@ class Daemon:
             monitor.start()
             stack.push_async_callback(monitor.stop)
             await self._open_door(stack, self._application(holder, stores, guards, attempts, monitor))
-            self._say.info("ready", url=self.url, registry=holder.current.short_hash)
+            self._say.info("ready", url=self.url, registry=holder.current.short_hash, callers=self._callers)
             try:
                 yield
             finally:
@@ -151,7 +155,8 @@ class Daemon:
 
     async def _open_door(self, stack: AsyncExitStack, app: web.Application) -> None:
         settings = self._settings
-        runner = GuardRunner(app, door=GateDoor(self._gate, self._telemetry, self._clock))
+        door = GateDoor(self._gate, self._telemetry, self._clock)
+        runner = GuardRunner(app, door=door, max_connections=self._callers)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await stack.enter_async_context(background(self._gate.run, "load-meter"))

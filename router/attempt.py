@@ -183,7 +183,7 @@ class Attempts:
             stream=attempt.deliver is not None,
             committed=exchange.committed,
             ballot=attempt.ballot,
-            deferred=attempt.deferred,
+            deferred=attempt.deferred and outcome != "client_gone",  # then nothing will be decided
         )
         self._record(vote)
         return vote

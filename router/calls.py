@@ -71,6 +71,7 @@ class Calls:
         self._retries = retries
         self._seq = 0
         self.votes: list[Vote] = []
+        self.holds_back = False  # while another strategy may still take over, nothing is delivered
 
     @property
     def request(self) -> ChatRequest:
@@ -103,16 +104,19 @@ class Calls:
         request: ChatRequest | None = None,
         role: VoteRole = "answer",
         ballot: Mapping[str, Any] | None = None,
+        spare_s: float = 0.0,
     ) -> Decision:
         """Walks the seats until one answers, as `POLICY` says after each failure; streams if the caller wants that.
 
         Once part of an answer has gone out its failure is the request's, unless another seat may go on from there.
+        `spare_s` of the deadline are left to whoever has something else to give.
         """
+        deadline = self._asked.deadline - spare_s
         walk = Walk(seats, self._retries)
         outgoing = Outgoing(self._asked.deliver, request or self._asked.request, goes_on=self._asked.goes_on)
-        while self.remaining_s() > _LEAST_TIME_S and (seat := walk.next()):
+        while self.remaining_s() - spare_s > _LEAST_TIME_S and (seat := walk.next()):
             ask = Ask(seat, role, outgoing.request_for(seat), ballot=ballot)
-            vote = await self._try(ask, others_waiting=walk.others_wait, deliver=outgoing.deliver)
+            vote = await self._try(ask, deadline=deadline, others_waiting=walk.others_wait, deliver=outgoing.deliver)
             whole = await outgoing.end(vote) if vote.ok else None
             if whole is not None:
                 return _answered(whole, outgoing.seams)
@@ -120,7 +124,7 @@ class Calls:
                 pause_s = walk.after_a_cut(vote, may_go_on=outgoing.cut())
                 self.tell("cut", provider=seat.provider.id, model=seat.model.id, goes_on=pause_s is not None)
             else:
-                pause_s = walk.after(vote, self.remaining_s() - _LEAST_TIME_S)
+                pause_s = walk.after(vote, self.remaining_s() - spare_s - _LEAST_TIME_S)
             if pause_s is None:
                 break
             await asyncio.sleep(pause_s)
@@ -168,7 +172,7 @@ class Calls:
 
     async def deliver(self, vote: Vote) -> None:
         """Hands an answer that is already there to the caller's stream, if there is one."""
-        if self._asked.deliver is not None and vote.answer is not None:
+        if self._asked.deliver is not None and vote.answer is not None and not self.holds_back:
             for delta in as_deltas(vote.answer):
                 await self._asked.deliver(delta, vote.seat, vote.response_model)
 
@@ -185,9 +189,9 @@ class Calls:
         self,
         ask: Ask,
         *,
+        deadline: float,
         others_waiting: bool = False,
         deliver: Deliver | None = None,
-        deadline: float | None = None,
     ) -> Vote:
         self._seq += 1
         attempt = Attempt(
@@ -198,7 +202,7 @@ class Calls:
             role=ask.role,
             seat=ask.seat,
             request=ask.request or self._asked.request,
-            deadline=self._asked.deadline if deadline is None else deadline,
+            deadline=deadline,
             # A seat may stay silent for half of what is left while others stand behind it, so that they get a turn.
             silence_s=self.remaining_s() / 2 if others_waiting else None,
             deliver=deliver,

@@ -17,6 +17,7 @@ SINGLE_QUERY_SEATS = 3  # the best-placed one, and up to two others if it fails 
 MAX_COUNCIL_SIZE = 8
 SEVERAL: frozenset[Strategy] = frozenset({"majority-vote", "synthesize-best", "council"})
 """The strategies that ask several seats for one answer."""
+_CALLS_OF_A_MEMBER: Mapping[Strategy, int] = {"council": 2}  # a draft and a ballot
 Dropped = Callable[[Seat, ChatRequest], frozenset[str]]
 Standing = tuple[int, float]
 """How doubtful a seat is (0: nothing speaks against it), and what asking it costs among seats of equal rank."""
@@ -90,12 +91,13 @@ def make_plan(
     block: Callable[[Seat], Block | None],
     rng: random.Random,
     standing: Callable[[Seat], Standing] = lambda seat: (0, 0.0),
+    room: Callable[[Seat], float] = lambda seat: float("inf"),
     dropped: Dropped = lambda seat, request: frozenset(),
 ) -> Plan:
     """Filters and orders the tier's seats (or takes the pinned one).
 
-    `block` tells the weather, `standing` orders seats beside their rank, `rng` shares load, `dropped` names the
-    parameters that a seat could not be given.
+    `block` tells the weather, `standing` orders seats beside their rank, `room` says how many requests a seat's limits
+    leave, `rng` shares load, `dropped` names the parameters that a seat could not be given.
     """
     tier = registry.tiers[options.tier]
     needs = _needs(request)
@@ -123,22 +125,54 @@ def make_plan(
 
     seats, excluded = sift((registry.seats[options.pinned],) if options.pinned else tier.seats)
     several = options.strategy in SEVERAL
+    if several:
+        seats, short = _with_room(_one_of_each_family_first(seats), _CALLS_OF_A_MEMBER.get(options.strategy, 1), room)
+        excluded += short
     return Plan(
         registry=registry,
         options=options,
-        seats=_one_of_each_family_first(seats) if several else seats[: _walked(options)],
+        seats=seats if several else seats[: _walked(options)],
         excluded=excluded,
         timeout_s=options.timeout_s or tier.timeouts.total_s,
-        chairs=sift(_chairs(registry, options))[0] if several else (),
+        chairs=_named_first(sift(_chairs(registry, options))[0], registry, options.strategy) if several else (),
     )
 
 
 def _chairs(registry: Registry, options: Options) -> Iterable[Seat]:
-    """Who may write the final answer: the model or tier that the registry names, else the complex tier."""
-    named: str | None = registry.strategies.get(options.strategy, NOTHING).get("chair")
-    if named is None:
-        named = "complex" if "complex" in registry.tiers else options.tier
-    return (registry.seats[named],) if named in registry.seats else registry.tiers[named].seats
+    """Who may write the final answer: the model or tier that the registry names, else the complex tier.
+
+    Where it names a model, the complex tier stands in for it.
+    """
+    tier = "complex" if "complex" in registry.tiers else options.tier
+    named: str = registry.strategies.get(options.strategy, NOTHING).get("chair", "")
+    if named in registry.tiers:
+        return registry.tiers[named].seats
+    first = (registry.seats[named],) if named in registry.seats else ()
+    return (*first, *registry.tiers[tier].seats)
+
+
+def _named_first(chairs: Iterable[Seat], registry: Registry, strategy: Strategy) -> tuple[Seat, ...]:
+    named = registry.strategies.get(strategy, NOTHING).get("chair")
+    return tuple(sorted(chairs, key=lambda seat: seat.id != named))
+
+
+def _with_room(
+    seats: Iterable[Seat], calls: int, room: Callable[[Seat], float]
+) -> tuple[tuple[Seat, ...], tuple[Exclusion, ...]]:
+    """Leaves out who could not make all of its calls: a stage that starts should not fail for want of a later one.
+
+    Models of one account are taken to share its limits; with few requests left that may leave one out too early.
+    """
+    kept: list[Seat] = []
+    short: list[Exclusion] = []
+    planned: Counter[str] = Counter()
+    for seat in seats:
+        if room(seat) >= planned[seat.provider.id] + calls:
+            planned[seat.provider.id] += calls
+            kept.append(seat)
+        else:
+            short.append(Exclusion(seat, f"its limits leave too little for {calls} call(s) of every stage"))
+    return tuple(kept), tuple(short)
 
 
 def _one_of_each_family_first(seats: Iterable[Seat]) -> tuple[Seat, ...]:

@@ -10,6 +10,7 @@ from adapters.errors import ErrorKind, ProviderError
 from adapters.types import ChatRequest
 from router.calls import Calls, Decision
 from router.clock import Clock
+from router.escalation import Escalation, escalation
 from router.guards import Guards
 from router.guards.weather import Block
 from router.plan import Dropped, Options, Plan, make_plan
@@ -54,6 +55,7 @@ class Seating:
             request,
             block=self._guards.block,
             standing=partial(self._guards.standing, streamed=streamed),
+            room=self._guards.room,
             rng=self._rng,
             dropped=self._dropped,
         )
@@ -86,7 +88,32 @@ class Seating:
             if seat is None:
                 return Decision(error=_nobody(turn.plan))
             turn.plan = replace(turn.plan, seats=(seat,))
-        return await decide(turn.plan, turn.calls)
+        onward = escalation(turn.plan)
+        if onward is None:
+            return await decide(turn.plan, turn.calls)
+        turn.calls.holds_back = True
+        first = await decide(turn.plan, turn.calls)
+        turn.calls.holds_back = False
+        return await self._escalated(turn, first, onward)
+
+    async def _escalated(self, turn: Turn, first: Decision, onward: Escalation) -> Decision:
+        """The first decision if it is firm, else the second strategy's; the first all the same if that one fails."""
+        if not onward.is_due(first):
+            return await _delivered(turn, first)
+        turn.calls.tell("escalated", strategy=onward.strategy, tier=onward.tier)
+        options = replace(turn.plan.options, strategy=onward.strategy, tier=onward.tier, council_size=None)
+        plan = self.plan(turn.plan.registry, options, turn.request, streamed=turn.streamed)
+        second = await decide(plan, turn.calls) if plan.seats else Decision()
+        if second.winner is None:
+            return await _delivered(turn, replace(first, flags=(*first.flags, "escalation_failed")))
+        turn.plan = plan
+        before = {"strategy": "majority-vote", "answer_key": first.answer_key, **first.rule}
+        return replace(
+            second,
+            flags=("escalated", *second.flags),
+            marks={**first.marks, **second.marks},
+            rule={**second.rule, "escalated_from": before},
+        )
 
     def _is_worth_waiting(self, turn: Turn, decision: Decision, until: float) -> bool:
         if decision.winner or any(vote.sent for vote in turn.calls.votes) or self._room.full:
@@ -109,6 +136,12 @@ class Seating:
                 self._guards.breakers.bring_forward(seat.id, "every other seat is blocked")
                 return seat
         return None
+
+
+async def _delivered(turn: Turn, decision: Decision) -> Decision:
+    if decision.winner is not None:
+        await turn.calls.deliver(decision.winner)
+    return decision
 
 
 def _suitable(plan: Plan) -> list[Seat]:

@@ -10,6 +10,7 @@ from contextlib import suppress
 import uvloop
 
 from router.app import Daemon
+from router.files import raise_file_limit
 from router.memory import collect_garbage_seldom
 from router.settings import LOOPBACK_HOSTS, Settings, SettingsError
 
@@ -27,6 +28,7 @@ def serve(
     With `shared_port` others may listen on the same one; `until` is a file descriptor whose end ends the daemon too.
     """
     refuse(settings)
+    raise_file_limit()
     daemon = Daemon(settings, shared_port=shared_port)
 
     async def work(stopped: asyncio.Event) -> None:

@@ -9,6 +9,7 @@ from adapters.types import ChatRequest, Usage
 from router.guards.limits import need_of
 from router.plan import Plan
 from router.registry.model import Seat, Strategy
+from router.strategies.voting import voters
 from router.vote import cost_usd
 
 UNBOUNDED_TOKENS = 4_096  # taken as the length of an answer where neither the request nor the registry bounds it
@@ -93,7 +94,9 @@ def _walk(plan: Plan) -> Iterable[_Stage]:
 
 
 def _vote(plan: Plan) -> Iterable[_Stage]:
-    return [_Stage(_members(plan) + 1, plan.seats)]  # one more breaks a tie
+    options = plan.options.free_text or plan.registry.strategies[plan.strategy].get("free_text")
+    more = 2 if options == "cluster" else 1  # one call groups, and once more if it cannot be read; or one breaks a tie
+    return [_Stage(voters(plan) + more, plan.seats)]
 
 
 def _synthesis(plan: Plan) -> Iterable[_Stage]:

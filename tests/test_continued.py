@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.fixtures_daemon import Start, registry_for
@@ -78,7 +80,7 @@ async def test_nobody_goes_on_with_half_a_document_or_a_call(
     one.then(Step(headers=stream("x").headers, pieces=begun, end="cut"))
     two.then(stream("never"))
     running = await start_daemon(registry_for([one, two], strategies=GOES_ON).replace("    models:\n", RULES))
-    asked = {"response_format": {"type": "json_object"}} if kind == "json" else {}
+    asked: dict[str, Any] = {"response_format": {"type": "json_object"}} if kind == "json" else {}
     reply = await running.chat(stream=True, **asked)
     assert (reply.done, len(two.seen)) == (False, 0)
     assert "error" in reply.chunks[-1]

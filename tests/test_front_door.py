@@ -208,15 +208,6 @@ async def test_explain_shows_the_ballot_and_who_was_left_out(start_daemon: Start
     assert [(seat["provider"], seat["reason"]) for seat in told["excluded"]] == [("p2", "does not support json")]
 
 
-async def test_strategies_of_later_versions_say_so(start_daemon: Start, providers: Providers) -> None:
-    (one,) = await providers(1)
-    quorum = await start_daemon(registry_for([one]))
-    for strategy in ("majority-vote", "synthesize-best", "council"):
-        reply = await quorum.chat(model=strategy)
-        assert (reply.status, reply.error["code"]) == (501, "not_built")
-    assert one.seen == []
-
-
 async def test_parameters_that_a_seat_cannot_take_are_reported_or_with_strict_avoided(
     start_daemon: Start, providers: Providers
 ) -> None:

@@ -27,7 +27,6 @@ from router.plan import SEVERAL, Dropped, Plan
 from router.recorder import Finished, Recorder, RequestOutcome
 from router.registry.model import Registry, Seat
 from router.seating import Seating, Turn
-from router.strategies import BUILT
 
 _GONE = Decision(error=ProviderError(ErrorKind.CANCELLED, "the caller left"))
 _STOPPED = Decision(error=ProviderError(ErrorKind.CANCELLED, "the daemon stopped"))
@@ -101,8 +100,6 @@ class ChatApi:
         registry = self._registry()
         user = body.request.params.get("user")
         options = resolve_options(registry, body.model, body.routing, request.headers, user)
-        if options.strategy not in BUILT:
-            raise ApiError(501, "not_built", f"strategy {options.strategy} is not built yet", should_retry=False)
         plan = self._seating.plan(registry, options, body.request, streamed=body.stream)
         request_id = request[REQUEST_ID]
 

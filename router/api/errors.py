@@ -100,8 +100,14 @@ _SENTENCE: Mapping[ErrorKind, str] = {
 _CLIENT_MAY_RETRY: Mapping[int, bool | None] = {429: None, 503: None, 502: False, 504: False}
 
 
+_STRATEGY_ERRORS = {"free_text_vote": 422, "no_quorum": 503}
+"""What a strategy itself refuses, whatever its providers did."""
+
+
 def from_failure(error: ProviderError, votes: tuple[Vote, ...], wait_s: float | None) -> ApiError:
     """The caller's error when the last attempt failed with `error`; `wait_s` is the earliest moment a seat is free."""
+    if error.code in _STRATEGY_ERRORS:
+        return ApiError(_STRATEGY_ERRORS[error.code], error.code, error.message, should_retry=False, votes=votes)
     policy = POLICY[error.kind]
     sentence = _SENTENCE.get(error.kind, f"no provider answered, {len(votes)} attempt(s) were made")
     last = f"; the last said: {error.message}" if votes else f": {error.message}"

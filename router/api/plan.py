@@ -11,13 +11,11 @@ from aiohttp import web
 from adapters.types import ChatRequest
 from router.api.body import read_json_body
 from router.api.conditions import moment
-from router.api.errors import ApiError
 from router.api.models import json_response
 from router.api.options import resolve_options
 from router.api.request import parse_chat
 from router.plan import Dropped, Exclusion, Options, Plan
 from router.registry.model import Registry, Seat
-from router.strategies import BUILT
 from router.worst_case import worst_case
 
 
@@ -56,8 +54,6 @@ class PlanApi:
         registry = self._registry()
         user = body.request.params.get("user")
         options = resolve_options(registry, body.model, body.routing, request.headers, user)
-        if options.strategy not in BUILT:
-            raise ApiError(501, "not_built", f"strategy {options.strategy} is not built yet", should_retry=False)
         plan = self._plan(registry, options, body.request, streamed=body.stream)
         document = {
             "strategy": plan.strategy,

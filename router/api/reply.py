@@ -96,6 +96,8 @@ def quorum_object(
             "output_tokens": sum(vote.usage.output_tokens or 0 for vote in votes),
         },
     }
+    if decision.answer_key is not None:
+        told["answer_key"] = decision.answer_key
     if decision.flags:
         told["flags"] = list(decision.flags)
     if dropped:

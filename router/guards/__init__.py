@@ -136,6 +136,11 @@ class Guards:
         cost_s = max(self.pace.cost(seat.id, streamed=streamed), _QUICK_S)
         return doubt, cost_s / max(self.ledger.headroom(seat), _LEAST_HEADROOM)
 
+    def room(self, seat: Seat) -> float:
+        """How many requests its limits leave to a seat, by what was last seen of them."""
+        left = [limit.amount - limit.used for limit in self.ledger.left(seat) if limit.name.startswith("requests/")]
+        return min(left, default=float("inf"))
+
     def doubt(self, seat: Seat) -> str | None:
         """Why a seat is asked only after those nothing speaks against, or None."""
         verdict = self.verdicts.of(seat.id)

@@ -11,7 +11,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from router.registry.model import Strategy
 from router.registry.references import check_key_reference, check_references
-from router.registry.values import Count, Duration, Header, ModelId, Name, Positive, Resets, TierRanks, UrlPath, Words
+from router.registry.values import (
+    Count,
+    Duration,
+    Header,
+    JsonPointer,
+    ModelId,
+    Name,
+    Positive,
+    Resets,
+    TierRanks,
+    UrlPath,
+    Words,
+)
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
@@ -218,6 +230,16 @@ class VoteOptions(AnyOptions):
     free_text: Literal["cluster", "reject"] = Field(
         default="reject", description="Group equal answers by a cheap call, or 422."
     )
+    ignore: Annotated[tuple[JsonPointer, ...], Field(strict=False)] = Field(
+        default=(), description="What of JSON answers does not count, as JSON pointers: /id, /meta/at."
+    )
+    escalate: str | None = Field(
+        default=None,
+        description="Where a vote without quorum or majority goes on, as tier/strategy: complex/synthesize-best.",
+    )
+    escalate_below: float | None = Field(
+        default=None, ge=0, le=1, description="Goes on too when less than this share of the weight agrees."
+    )
 
 
 class FusionOptions(AnyOptions):
@@ -225,7 +247,10 @@ class FusionOptions(AnyOptions):
 
     chair: str | None = Field(
         default=None,
-        description="The tier whose best seat writes the answer (default: complex, or the request's if there is none).",
+        description="Who writes the answer: a tier, or a provider/model (default: complex, if there is such a tier).",
+    )
+    prompts: dict[Name, str] = Field(
+        default_factory=dict, description="Other wordings of what models are told, by key: see docs/council.md."
     )
 
 
@@ -233,6 +258,9 @@ class CouncilOptions(FusionOptions):
     """Options of council."""
 
     on_no_quorum: Literal["degrade", "fail"] = Field(default="degrade", description="Answer with a flag, or refuse.")
+    style: Literal["quorum", "karpathy"] = Field(
+        default="quorum", description="How members rank: each the others', balanced; or all in one order, own included."
+    )
 
 
 class Strategies(Entry):

@@ -26,6 +26,10 @@ CAPABILITIES = (
     "temperature",
     "prefill",
 )
+WORDINGS: Mapping[str, tuple[str, ...]] = {
+    "synthesize-best": ("synthesize",),
+    "council": ("review", "repair", "chair"),
+}
 REFERENCE_KEYS = ("api_key", "base_url")
 RESERVED_NAMES = frozenset({"auto", *STRATEGIES})
 
@@ -79,11 +83,10 @@ def _tier_names(document: Document, adapters: Adapters) -> Iterator[Finding]:
 
 def _tiers_referred_to(document: Document, adapters: Adapters) -> Iterator[Finding]:
     strategies = document.strategies
-    named = {
-        ("defaults", "tier"): document.defaults.tier,
-        ("strategies", "synthesize-best", "chair"): strategies.synthesize_best.chair,
-        ("strategies", "council", "chair"): strategies.council.chair,
-    }
+    named: dict[Path, str | None] = {("defaults", "tier"): document.defaults.tier}
+    chairs = {"synthesize-best": strategies.synthesize_best.chair, "council": strategies.council.chair}
+    models = {f"{provider}/{model}" for provider, entry in document.providers.items() for model in entry.models}
+    named |= {("strategies", name, "chair"): chair for name, chair in chairs.items() if chair not in models}
     for path, tier in named.items():
         if tier is not None and tier not in document.tiers:
             yield Finding(path, _no_tier(tier, document))
@@ -91,6 +94,27 @@ def _tiers_referred_to(document: Document, adapters: Adapters) -> Iterator[Findi
         for tier in model.tier:
             if tier not in document.tiers:
                 yield Finding((*model_path, "tier", tier), _no_tier(tier, document), key=True)
+
+
+def _escalation(document: Document, adapters: Adapters) -> Iterator[Finding]:
+    onward = document.strategies.majority_vote.escalate
+    for part in onward.split("/") if onward else ():
+        if part not in document.tiers and part not in STRATEGIES:
+            near = did_you_mean(part, [*document.tiers, *STRATEGIES])
+            message = f"{shown(part)} is neither a tier nor a strategy{near}; write tier/strategy"
+            yield Finding(("strategies", "majority-vote", "escalate"), message)
+        if part == "majority-vote":
+            yield Finding(("strategies", "majority-vote", "escalate"), "a vote cannot escalate to another vote")
+
+
+def _wordings(document: Document, adapters: Adapters) -> Iterator[Finding]:
+    given = {"synthesize-best": document.strategies.synthesize_best, "council": document.strategies.council}
+    for strategy, options in given.items():
+        for key in options.prompts:
+            if key not in WORDINGS[strategy]:
+                message = f"{shown(key)} is no wording of {strategy}{did_you_mean(key, WORDINGS[strategy])}"
+                valid = ", ".join(WORDINGS[strategy])
+                yield Finding(("strategies", strategy, "prompts", key), f"{message}; there are {valid}", key=True)
 
 
 def _no_tier(tier: str, document: Document) -> str:
@@ -179,6 +203,8 @@ def _tiers_have_models(document: Document) -> Iterator[Finding]:
 _REFERENCE_RULES: tuple[Rule, ...] = (
     _tier_names,
     _tiers_referred_to,
+    _escalation,
+    _wordings,
     _ranks,
     _adapters_exist,
     _successors,

@@ -105,6 +105,7 @@ Resets = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^({RESETS})$", "examples": ["rolling", "00:00 UTC"]}),
 ]
 Name = Annotated[str, StringConstraints(pattern=NAME)]
+JsonPointer = Annotated[str, StringConstraints(pattern=r"^(/[^/~]*(~[01][^/~]*)*)+$", max_length=200)]
 ModelId = Annotated[str, StringConstraints(pattern=MODEL_ID)]
 Words = Annotated[tuple[Annotated[str, StringConstraints(pattern=WORD)], ...], Field(strict=False)]
 Header = Annotated[str, StringConstraints(pattern=HEADER)]

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from router.calls import Calls, Decision
 from router.plan import Plan
-from router.registry.model import Strategy
+from router.strategies.council import council
+from router.strategies.majority_vote import majority_vote
 from router.strategies.ranked_fallback import ranked_fallback
 from router.strategies.single_query import single_query
-
-BUILT: frozenset[Strategy] = frozenset({"single-query", "ranked-fallback"})
-
-
-class NotBuilt(Exception):
-    """The strategy is part of the interface, but this version does not have it yet."""
+from router.strategies.synthesize_best import synthesize_best
 
 
 async def decide(plan: Plan, calls: Calls) -> Decision:
-    """Runs the plan's strategy to its decision; raises `NotBuilt` for a strategy this version does not have."""
+    """Runs the plan's strategy to its decision."""
     match plan.strategy:
         case "single-query":
             return await single_query(plan, calls)
+        case "majority-vote":
+            return await majority_vote(plan, calls)
+        case "synthesize-best":
+            return await synthesize_best(plan, calls)
         case "ranked-fallback":
             return await ranked_fallback(plan, calls)
-        case "majority-vote" | "synthesize-best" | "council":
-            raise NotBuilt(plan.strategy)
+        case "council":
+            return await council(plan, calls)

@@ -100,7 +100,13 @@ def test_behaviour_falls_back_field_by_field() -> None:
 def test_every_strategy_has_its_options() -> None:
     strategies = loaded().strategies
     assert tuple(strategies) == STRATEGIES
-    assert strategies["council"] == {"on_cut": "error", "chair": "complex", "on_no_quorum": "degrade"}
+    assert strategies["council"] == {
+        "on_cut": "error",
+        "chair": "complex",
+        "on_no_quorum": "degrade",
+        "style": "quorum",
+        "prompts": {},
+    }
     assert strategies["majority-vote"]["free_text"] == "reject"
 
 

@@ -1,0 +1,1 @@
+"""What answers are compared by, one file for each form an answer can have. Pure."""
