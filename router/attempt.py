@@ -88,9 +88,15 @@ class Attempts:
         """
         vote_id, asked_at = new_id(self._clock), self._clock.monotonic()
         streamed = attempt.deliver is not None and not self._guards.leaks(attempt.seat)
-        permit = await self._guards.admit(
-            attempt.seat, attempt.request, vote_id, streamed=streamed, probe=attempt.role == "probe"
-        )
+        try:
+            permit = await self._guards.admit(
+                attempt.seat, attempt.request, vote_id, streamed=streamed, probe=attempt.role == "probe"
+            )
+        except asyncio.CancelledError as end:
+            if end.args != (NOT_NEEDED,):
+                raise
+            facts = _Facts(vote_id, self._exchange(attempt, streamed), 0.0)
+            return self._vote(attempt, facts, "cancelled_early", None, ProviderError(ErrorKind.CANCELLED, NOT_NEEDED))
         exchange = self._exchange(attempt, streamed)
         facts = _Facts(vote_id, exchange, queue_ms=(exchange.began - asked_at) * 1000)
         if not isinstance(permit, Permit):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +51,8 @@ LISTED = re.compile(
     r"(?: (?:these|the following))?(?: (?:words|labels|options|answers))?(?: are)?\s*:?\s*([^\n.?!]+)",
     re.I,
 )
+RANKED = re.compile(r"\brank the (?:answers|responses) ([^\n]*?) from best to worst", re.I)
+NONCE = re.compile(r'"nonce": "(\w+)"')
 EITHER = re.compile(r"\b(yes or no|true or false)\b", re.I)
 SPLIT = re.compile(r"\s*(?:,|;|\||/|\bor\b|\band\b)\s*", re.I)
 WORD = re.compile(r"[a-z]{3,}")
@@ -176,8 +179,19 @@ def _greeting(question: Question) -> str:
     return f"Hello, this is {question.model} at {question.provider}. You wrote: “{quote}”."
 
 
+def _ranking(question: Question) -> str | None:
+    """Whoever is asked to rank labelled answers in a JSON object does so, by taste."""
+    labels, nonce = RANKED.search(question.prompt), NONCE.search(question.prompt)
+    if labels is None or nonce is None:
+        return None
+    named = re.findall(r"\b[A-Z]\b", labels[1])
+    order = sorted(named, key=lambda label: draw(question.seed, question.model, nonce[1], label))
+    return json.dumps({"ranking": order, "nonce": nonce[1]})
+
+
 RULES: tuple[Callable[[Question], str | None], ...] = (
     _from_tool,
+    _ranking,
     _exactly,
     _pictures,
     _sum,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -50,7 +51,7 @@ async def within(timeout_s: float) -> AsyncIterator[None]:
         async with asyncio.timeout(timeout_s):
             yield
     finally:
-        if task.cancelling() > cancelled:
+        if task.cancelling() > cancelled and not isinstance(sys.exception(), asyncio.CancelledError):
             raise asyncio.CancelledError
 
 

@@ -12,6 +12,7 @@ from router.calls import Ask, Calls, Mark
 from router.plan import Plan
 from router.vote import Vote
 
+_LEAST_GRACE_S = 0.25
 _LONGEST_GRACE_S = 5.0
 
 
@@ -82,14 +83,17 @@ async def gather_drafts(plan: Plan, calls: Calls, count: int, share: float) -> D
 
 
 def grace(asked: int, spares: int = 0) -> Callable[[Sequence[Vote], float], float | None]:
-    """How long stragglers are waited for: half as long again, 5 s at most, once most of those that can answer have."""
+    """How long stragglers are waited for: half as long again, once most of those that can answer have.
+
+    5 s at most, and a quarter of a second at least: among quick seats half as long again is no time at all.
+    """
 
     def more_s(votes: Sequence[Vote], elapsed_s: float) -> float | None:
         answered = sum(vote.ok for vote in votes)
         lost = max(0, len(votes) - answered - spares)
         if answered < max(2, (asked - lost) // 2 + 1):
             return None
-        return min(0.5 * elapsed_s, _LONGEST_GRACE_S)
+        return min(max(0.5 * elapsed_s, _LEAST_GRACE_S), _LONGEST_GRACE_S)
 
     return more_s
 
