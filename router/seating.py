@@ -13,7 +13,7 @@ from router.clock import Clock
 from router.escalation import Escalation, escalation
 from router.guards import Guards
 from router.guards.weather import Block
-from router.plan import Dropped, Options, Plan, make_plan
+from router.plan import SEVERAL, Dropped, Options, Plan, make_plan
 from router.registry.model import Registry, Seat
 from router.strategies import decide
 from router.waiting import QUEUE_S, WaitingRoom
@@ -88,6 +88,7 @@ class Seating:
             if seat is None:
                 return Decision(error=_nobody(turn.plan))
             turn.plan = replace(turn.plan, seats=(seat,))
+        turn.calls.tell("plan", strategy=turn.plan.strategy, seats=_first_asked(turn.plan))
         onward = escalation(turn.plan)
         if onward is None:
             return await decide(turn.plan, turn.calls)
@@ -136,6 +137,13 @@ class Seating:
                 self._guards.breakers.bring_forward(seat.id, "every other seat is blocked")
                 return seat
         return None
+
+
+def _first_asked(plan: Plan) -> list[dict[str, str]]:
+    """The seats that are asked at once, for whoever watches."""
+    tier = plan.registry.tiers[plan.options.tier]
+    number = plan.options.council_size or tier.council_size if plan.strategy in SEVERAL else 1
+    return [{"provider": seat.provider.id, "model": seat.model.id} for seat in plan.seats[:number]]
 
 
 async def _delivered(turn: Turn, decision: Decision) -> Decision:

@@ -41,6 +41,8 @@ async def council(plan: Plan, calls: Calls, *, nonce: Callable[[], str] = new_no
     reviews = await review(panel, calls, _BALLOTS_SHARE) if enough else Reviews()
     ranking = ranking_of(panel, reviews)
     best = drafts.usable[panel.design.labels.index(ranking.labels[0])]
+    if enough:
+        calls.tell("ranking", ranking=[panel.named(label) for label in ranking.labels])
     flags = reviews.flags if enough else ("too_few_to_rank",)
     if drafts.call_tools:
         await calls.deliver(best)

@@ -40,6 +40,10 @@ class Panel:
             for place, (label, vote) in enumerate(zip(self.design.labels, self.drafts, strict=True))
         )
 
+    def named(self, label: str) -> str:
+        """Whose draft it is that stands under a label: nobody who ranks is told."""
+        return self.drafts[self.design.labels.index(label)].seat.id
+
     def quoted(self, member: int, name: str = "") -> str:
         """A member's draft between fences, under its label or another name."""
         called = name or f"{self.style.noun} {self.design.labels[member]}"
@@ -99,6 +103,9 @@ async def review(panel: Panel, calls: Calls, share: float) -> Reviews:
         reviews += await _ask(panel, calls, again, left_s, round=2)
     votes = [vote for vote in calls.votes if vote.role == "ballot"]
     made = Reviews(tuple(reviews), Stage.of("ballots", votes, began_s - calls.remaining_s()))
+    for counted in made.counted:
+        reviewer = panel.named(panel.design.labels[counted.reviewer])
+        calls.tell("ballot", reviewer=reviewer, ranking=[panel.named(label) for label in counted.ballot.ranking])
     calls.tell("ballots", counted=len(made.counted), spoiled=len(made.spoiled))
     return made
 
