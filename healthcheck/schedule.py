@@ -56,6 +56,7 @@ class _Record:
     failures: int = 0
     new: bool = False
     out: bool = False
+    open_since: float | None = None
 
 
 class Schedule:
@@ -163,7 +164,11 @@ class Schedule:
                 yield "again", call
             if record.new and last == NEVER:
                 yield "new", call
-            if now - record.asked_at >= AGAIN_S and any(subject.id in open_seats for subject in call.subjects):
+            if not any(subject.id in open_seats for subject in call.subjects):
+                record.open_since = None
+            elif record.open_since is None:
+                record.open_since = now
+            elif now - max(record.asked_at, record.open_since) >= AGAIN_S:
                 yield "open", call
             if now >= last + call.interval_s * record.jitter:
                 yield "due", call

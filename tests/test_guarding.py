@@ -194,7 +194,7 @@ async def test_half_open_lets_one_through_per_process(start_daemon: Start, provi
     hold = asyncio.Event()
     answer = Step(hold=hold, headers=whole("").headers, pieces=whole("back").pieces)
     one.then(error(500), error(500), answer, answer, whole("yes"))
-    registry = guarded([one], "retries: 0\n    breaker: {failures: 1, open_s: 1s}".replace("open_s", "open"))
+    registry = guarded([one], "retries: 0\n    health: {mode: passive}\n    breaker: {failures: 1, open: 1s}")
     first, second = await start_daemon(registry), await start_daemon(registry)
     assert [(await running.chat()).status for running in (first, second)] == [502, 502]
     await becomes(first, "p1", "clear", 2.0)
@@ -327,6 +327,21 @@ async def test_reloads_under_load_fail_nobody_and_keep_counting(start_daemon: St
     assert len(one.seen) <= 60
     assert len(one.seen) + len(two.seen) == 100
     assert [(await running.chat()).status for _ in range(25)].count(200) == 20
+
+
+async def test_a_probe_that_passes_brings_a_broken_seat_back_early(start_daemon: Start, providers: Providers) -> None:
+    one, two = await providers(2)
+    one.then(error(500), stream("OK"), whole("back"))
+    two.then(whole("two"))
+    rules = "retries: 0\n    breaker: {failures: 1, open: 10m, max_open: 10m}"
+    running = await start_daemon(guarded([one, two], rules))
+    assert (await running.chat()).json["quorum"]["provider"] == "p2"
+    assert (await states(running))["p1"] == "failing"
+    rows = (await running.post("/v1/probe", {})).json["models"]  # as every fifteen seconds by itself
+    assert rows[0]["verdict"] == "healthy"
+    assert (await states(running))["p1"] == "clear"
+    assert len(one.seen) == 2
+    assert (await running.chat()).json["quorum"]["provider"] == "p1"
 
 
 # --- probes ----------------------------------------------------------------------------------------------------------

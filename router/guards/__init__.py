@@ -51,7 +51,7 @@ class Permit:
     seat: Seat
     _guards: Guards
     _reservation: Reservation
-    _breaker: breaker.Permit
+    _breaker: breaker.Permit | None
     _ticket: int
     _settled: bool = field(default=False)
 
@@ -99,12 +99,13 @@ class Guards:
     ) -> Permit | Block:
         """A permit, or why not; `attempt_id` makes a reservation count once. What is cheap and local is asked first.
 
-        Only a `probe` may ask a seat that is new.
+        Only a `probe` may ask a seat that is new, or one whose breaker is open.
         """
         block = self._standing_block(seat, probe) or self._busy(seat)
         if block:
             return block
-        admitted = self.breakers.admit(seat)
+        looks = probe and self.breakers.state(seat.id) != "closed"  # a probe is not the try of a broken seat
+        admitted = None if looks else self.breakers.admit(seat)
         if isinstance(admitted, Block):
             return admitted
         provider = seat.provider.id
@@ -115,7 +116,7 @@ class Guards:
         finally:
             if not isinstance(reservation, Reservation):
                 self._inflight[provider] -= 1
-                self.breakers.settle(admitted, "nothing")
+                self._tell_breaker(admitted, "nothing")
         if isinstance(reservation, Block):
             return reservation
         return Permit(seat, self, reservation, admitted, self.pace.began(seat.id, streamed=streamed))
@@ -180,10 +181,14 @@ class Guards:
             return None
         return Block("limited", f"{most} requests are already in flight", self._clock.wall() + _SOON_S)
 
+    def _tell_breaker(self, permit: breaker.Permit | None, outcome: breaker.Outcome) -> None:
+        if permit is not None:
+            self.breakers.settle(permit, outcome)
+
     def _settle(self, permit: Permit, ended: Ended) -> None:
         seat = permit.seat
         self._inflight[seat.provider.id] -= 1
-        self.breakers.settle(permit._breaker, ended.outcome)
+        self._tell_breaker(permit._breaker, ended.outcome)
         self.pace.ended(permit._ticket, ended.outcome)
         self.ledger.settle(
             permit._reservation, sent=ended.sent, usage=ended.usage, cost_usd=ended.cost_usd, seen=ended.seen
