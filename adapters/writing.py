@@ -24,7 +24,8 @@ _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,", re.IG
 def encode(body: Any) -> bytes:
     """`body` as JSON; a value that JSON cannot hold is the caller's mistake."""
     try:
-        return orjson.dumps(body, default=_plain)
+        # A copy of its own size: orjson's has room for 4 KiB, and a stream holds on to it as long as it lasts.
+        return bytes(memoryview(orjson.dumps(body, default=_plain)))
     except TypeError as error:
         raise ProviderError(ErrorKind.INVALID_REQUEST, f"the request cannot be written as JSON: {error}") from error
 

@@ -47,7 +47,8 @@ class AnswerStream:
         self._writing = asyncio.Lock()  # the keep-alive comment may come between two deltas, never inside one
         self._spoken = False
         self._notes: list[Mapping[str, Any]] = []
-        self._noted = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._beating: asyncio.Task[None] | None = None
 
     @property
     def begun(self) -> bool:
@@ -97,27 +98,39 @@ class AnswerStream:
         """Shows a stage of the decision as soon as possible, before whatever is delivered next."""
         if len(self._notes) < _MAX_NOTES:
             self._notes.append(event)
-            self._noted.set()
+            self._beat(b"")
 
     @contextlib.asynccontextmanager
     async def kept_alive(self) -> AsyncIterator[None]:
-        """Sends a comment now and then while the body of the `with` works, so that no proxy takes waiting for death."""
-        keeper = asyncio.create_task(self._keep_alive())
+        """Sends a comment now and then while the body of the `with` works, so that no proxy takes waiting for death.
+
+        A timer, since a task for each of many thousand streams would be the larger part of what a stream costs.
+        """
+        self._rearm()
         try:
             yield
         finally:
-            keeper.cancel()
-            await asyncio.wait([keeper])
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._beating is not None:
+                await asyncio.wait([self._beating])
 
-    async def _keep_alive(self) -> None:
+    def _rearm(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(KEEPALIVE_S, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._beat(_KEEPALIVE)
+        self._rearm()
+
+    def _beat(self, data: bytes) -> None:
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.create_task(self._keep_alive(data))
+
+    async def _keep_alive(self, data: bytes) -> None:
         with contextlib.suppress(CallerGone):  # whoever delivers next finds out too
-            while True:
-                try:
-                    async with asyncio.timeout(KEEPALIVE_S):
-                        await self._noted.wait()
-                    await self._write(b"")
-                except TimeoutError:
-                    await self._write(_KEEPALIVE)
+            await self._write(data)
+            while self._notes:
+                await self._write(b"")
 
     def hang_up(self) -> web.StreamResponse:
         """Ends the connection of a caller who has gone or does not read."""
@@ -150,7 +163,6 @@ class AnswerStream:
 
     def _noted_bytes(self) -> bytes:
         notes, self._notes = self._notes, []
-        self._noted.clear()
         return b"".join(
             b"data: " + orjson.dumps({**self._chunk([]), "quorum": {"event": note}}) + b"\n\n" for note in notes
         )
