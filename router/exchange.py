@@ -107,7 +107,7 @@ class Exchange:
         return answer
 
     async def _streamed(self, response: Response, deliver: Deliver) -> Answer:
-        collector = StreamCollector()
+        collector = StreamCollector(starts_open=self._seat.model.thinks_first)
         ended = False
         async with aclosing(_events(response)) as arriving:
             async for events in arriving:

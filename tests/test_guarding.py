@@ -360,6 +360,22 @@ async def test_a_probe_finds_leaking_thoughts_before_a_caller_sees_any(
     assert b"They want" not in reply.body
 
 
+async def test_thoughts_that_nobody_opened_are_kept_back_where_the_registry_says_so(
+    start_daemon: Start, providers: Providers
+) -> None:
+    [one] = await providers(1)
+    one.then(stream("They want", " more, I th", "ink.</th", "ink>Here", " it is"))
+    running = await start_daemon(registry_for([one], p1="thinks_first: true"))
+    reply = await running.chat(stream=True)
+    assert (reply.text.strip(), reply.done) == ("Here it is", True)
+    assert b"They want" not in reply.body
+    assert (await states(running))["p1"] == "clear"
+    thoughts = (await running.chat(stream=True, quorum={"include_reasoning": True})).chunks
+    assert "".join(
+        choice["delta"].get("reasoning_content", "") for chunk in thoughts for choice in chunk["choices"]
+    ).startswith("They want more, I think.")
+
+
 async def test_probes_are_votes_and_their_verdicts_are_shared(start_daemon: Start, providers: Providers) -> None:
     one, two = await providers(2)
     one.then(stream("OK."))

@@ -106,6 +106,7 @@ def _model(id_: str, entry: ModelEntry, provider: ProviderEntry) -> Model:
         supports=None if entry.supports is None else frozenset(entry.supports),
         weight=entry.weight,
         limits=_model_limits(entry, provider),
+        thinks_first=entry.thinks_first,
         replaced_by=entry.replaced_by,
         enabled=entry.enabled,
     )

@@ -157,6 +157,10 @@ class ModelEntry(Entry):
     limits: Annotated[tuple[LimitEntry, ...], Field(strict=False)] = Field(
         default=(), description="Limits of this model alone."
     )
+    thinks_first: bool = Field(
+        default=False,
+        description="Its text begins inside a thought that only a closing tag ends, as some chat templates have it.",
+    )
     replaced_by: str | None = Field(
         default=None, description="The model of the same provider to ask once this one is gone."
     )

@@ -88,6 +88,7 @@ class Model:
     supports: frozenset[str] | None = None
     weight: float = 1.0
     limits: tuple[Limit, ...] = ()
+    thinks_first: bool = False
     replaced_by: str | None = None
     enabled: bool = True
 
