@@ -32,6 +32,8 @@ async def written(calls: Calls, seats: Sequence[Seat], request: ChatRequest, bes
 
     Without an answer and with part of one already out, the error is the caller's: nothing can replace what it has read.
     """
+    for seat in seats[:1]:
+        calls.tell("chair", provider=seat.provider.id, model=seat.model.id)
     decision = await calls.answer(seats, request=request, role="chair", spare_s=_SPARE_S)
     if decision.winner is not None:
         first = decision.winner.seat.id == seats[0].id
@@ -45,7 +47,7 @@ async def written(calls: Calls, seats: Sequence[Seat], request: ChatRequest, bes
 def chair_stage(calls: Calls, began_s: float) -> Stage:
     """The stage that began when so many seconds were left, told to whoever watches."""
     stage = Stage.of("chair", [vote for vote in calls.votes if vote.role == "chair"], began_s - calls.remaining_s())
-    calls.tell("chair", calls=stage.calls, ms=stage.ms)
+    calls.tell("written", calls=stage.calls, ms=stage.ms)
     return stage
 
 
