@@ -19,6 +19,7 @@ from router.votes.deadletter import DeadLetter
 from router.votes.record import TABLES, PayloadRow, RegistryRow, Row, StateChangeRow, Table
 
 BATCH_ROWS = 500
+MOST_BATCH_ROWS = 4_000
 LINGER_S = 0.1
 MAX_ROWS = 20_000
 MAX_PAYLOAD_BYTES = 64 << 20
@@ -122,7 +123,7 @@ class VoteLog:
         while True:
             await self._due()
             try:
-                await self._ship(tuple(islice(self._queue, BATCH_ROWS)))
+                await self._ship(tuple(islice(self._queue, self._batch_rows())))
             except StoreDown as error:
                 self._out_of_reach(str(error))
                 await (asyncio.sleep(pause_s) if self._postgres.up else self._postgres.wait_up(longest_s))
@@ -130,6 +131,10 @@ class VoteLog:
             else:
                 pause_s = _BACKOFF_S[0]
                 self._within_reach()
+
+    def _batch_rows(self) -> int:
+        """More at once when many wait: under load the round trips are what is scarce."""
+        return max(BATCH_ROWS, min(len(self._queue) // 2, MOST_BATCH_ROWS))
 
     async def _due(self) -> None:
         """Waits for a full batch, for the first row to have lingered long enough, or for a flush."""
