@@ -17,11 +17,20 @@ SQL = {file.stem: file.read_text(encoding="utf-8") for file in (Path(__file__).p
 
 
 async def get_request(postgres: Postgres, request_id: str) -> dict[str, Any] | None:
-    """A request with all its `votes`, by their order; None if the log does not have it, or that is no UUID."""
+    """A request with all its `votes`, by their order; None if the log does not have it, or that is no UUID.
+
+    Each vote has its `text` where payloads are kept, so that a council can be read from beginning to end.
+    """
     if not _is_uuid(request_id):
         return None
     found = await postgres.fetchval(SQL["get_request"], request_id)
-    return orjson.loads(found) if found else None
+    if not found:
+        return None
+    request: dict[str, Any] = orjson.loads(found)
+    texts = {str(row["vote_id"]): _text(row["body"]) for row in await postgres.fetch(SQL["get_texts"], request_id)}
+    for vote in request["votes"]:
+        vote["text"] = texts.get(vote["vote_id"])
+    return request
 
 
 async def recent_votes(
@@ -62,6 +71,15 @@ async def recent_changes(
     """Changes of state since a moment, of a provider and its models if one is named, newest first, at most `limit`."""
     wanted = (since, provider, max(0, min(limit, MAX_ROWS)))
     return [orjson.loads(row[0]) for row in await postgres.fetch(SQL["recent_changes"], *wanted)]
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:  # it was cut or redacted, and is not ours to guess
+        return None
+    text = said.get("text") if isinstance(said, dict) else None
+    return text if isinstance(text, str) else None
 
 
 def _is_uuid(text: str) -> bool:
