@@ -38,6 +38,7 @@ from router.guarding import open_guards
 from router.guards import Guards
 from router.guards.retry_budget import RetryBudget
 from router.guards.weather import StateChange
+from router.hedging import Hedges
 from router.log import MASK
 from router.memory import memory_share_reader
 from router.probing import Probing, build_monitor
@@ -216,6 +217,7 @@ class Daemon:
             seating=seating,
             attempts=attempts,
             retries=self._retries,
+            hedges=Hedges(guards.pace, self._clock),
             recorder=self._recorder,
             clock=self._clock,
             dropped=dropped,

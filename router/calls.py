@@ -19,6 +19,7 @@ from router.decision import Decision, Mark
 from router.exchange import Deliver, as_deltas
 from router.guards.retry_budget import RetryBudget
 from router.outgoing import Outgoing
+from router.race import Race
 from router.registry.model import Seat
 from router.vote import Vote, VoteRole
 from router.walk import Walk
@@ -41,6 +42,14 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Hedging:
+    """When a second seat is asked beside a silent first one: after so many seconds, if `may_begin` says so then."""
+
+    after_s: Callable[[Seat], float | None]
+    may_begin: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """One request on its way: what was asked, when, until when, and where its stream goes if it has one.
 
@@ -57,6 +66,7 @@ class Asked:
     tell: Tell | None = None
     deferred: bool = False
     goes_on: bool = False
+    hedging: Hedging | None = None
 
 
 class Calls:
@@ -116,7 +126,7 @@ class Calls:
         outgoing = Outgoing(self._asked.deliver, request or self._asked.request, goes_on=self._asked.goes_on)
         while self.remaining_s() - spare_s > _LEAST_TIME_S and (seat := walk.next()):
             ask = Ask(seat, role, outgoing.request_for(seat), ballot=ballot)
-            vote = await self._try(ask, deadline=deadline, others_waiting=walk.others_wait, deliver=outgoing.deliver)
+            vote = await self._heard(ask, walk, outgoing, deadline)
             whole = await outgoing.end(vote) if vote.ok else None
             if whole is not None:
                 return _answered(whole, outgoing.seams)
@@ -175,6 +185,23 @@ class Calls:
         if self._asked.deliver is not None and vote.answer is not None and not self.holds_back:
             for delta in as_deltas(vote.answer):
                 await self._asked.deliver(delta, vote.seat, vote.response_model)
+
+    async def _heard(self, ask: Ask, walk: Walk, outgoing: Outgoing, deadline: float) -> Vote:
+        """The vote of one seat, or of the next one if the first is silent for too long and that is hedged against."""
+        hedging = self._asked.hedging
+
+        async def first(deliver: Deliver | None) -> Vote:
+            return await self._try(ask, deadline=deadline, others_waiting=walk.others_wait, deliver=deliver)
+
+        async def second(deliver: Deliver | None) -> Vote:
+            seat = walk.next() or ask.seat
+            return await self._try(replace(ask, seat=seat, role="hedge"), deadline=deadline, deliver=deliver)
+
+        after_s = hedging.after_s(ask.seat) if hedging and walk.others_wait and not outgoing.is_cut else None
+        if hedging is None or after_s is None:
+            return await first(outgoing.deliver)
+        race = Race(outgoing.deliver)
+        return (await race.run(first, second, after_s=after_s, may_begin=hedging.may_begin))[-1]
 
     def _begin(self, ask: Ask, until: float) -> asyncio.Task[Vote]:
         end = until if ask.timeout_s is None else min(until, self._clock.monotonic() + ask.timeout_s)

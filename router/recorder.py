@@ -17,8 +17,6 @@ from router.telemetry import Telemetry
 from router.vote import Vote
 from router.votes.record import PayloadRow, RequestRow, Row, VoteRow, utc
 
-_UNMARKED = Mark()
-
 RequestOutcome = Literal["ok", "failed", "client_gone"]
 
 
@@ -81,8 +79,8 @@ class Recorder:
         decision = finished.decision
         for vote in finished.votes:
             if vote.deferred:
-                mark = decision.marks.get(vote.vote_id, _UNMARKED)
                 won = decision.winner is not None and vote.vote_id == decision.winner.vote_id
+                mark = decision.marks.get(vote.vote_id, Mark(counted=won))
                 self._log.append(self._vote_row(vote, mark, winner=won))
         if self._keep_payloads:
             self._log.append(_payload(finished.request_id, None, finished.created_at, "in", finished.body))

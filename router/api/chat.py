@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 from aiohttp import web
@@ -19,10 +20,11 @@ from router.api.options import resolve_options
 from router.api.request import ChatBody, parse_chat
 from router.api.stream import AnswerStream
 from router.attempt import Attempts
-from router.calls import Asked, Calls, Decision
+from router.calls import Asked, Calls, Decision, Hedging
 from router.clock import Clock
 from router.exchange import CallerGone
 from router.guards.retry_budget import RetryBudget
+from router.hedging import Hedge, Hedges, hedge_of
 from router.plan import SEVERAL, Dropped, Plan
 from router.recorder import Finished, Recorder, RequestOutcome
 from router.registry.model import Registry, Seat
@@ -64,6 +66,7 @@ class ChatApi:
         seating: Seating,
         attempts: Attempts,
         retries: RetryBudget,
+        hedges: Hedges,
         recorder: Recorder,
         clock: Clock,
         dropped: Dropped,
@@ -72,6 +75,7 @@ class ChatApi:
         self._seating = seating
         self._attempts = attempts
         self._retries = retries
+        self._hedges = hedges
         self._recorder = recorder
         self._clock = clock
         self._dropped = dropped
@@ -111,6 +115,7 @@ class ChatApi:
         if body.stream:
             reasoning = options.include_reasoning
             stream = AnswerStream(request, request_id, int(created_at), headers=headers, include_reasoning=reasoning)
+        hedge = hedge_of(registry, options.strategy)
         asked = Asked(
             request_id=request_id,
             registry_hash=registry.hash,
@@ -119,13 +124,18 @@ class ChatApi:
             deadline=began + plan.timeout_s,
             deliver=stream.deliver if stream else None,
             tell=stream.note if stream and options.explain else None,
-            deferred=options.strategy in SEVERAL,
+            deferred=options.strategy in SEVERAL or hedge is not None,
             goes_on=registry.strategies.get(options.strategy, NOTHING).get("on_cut") == "continue",
+            hedging=self._hedging(hedge, streamed=body.stream) if hedge else None,
         )
         self._retries.request()
         calls = Calls(asked, self._attempts.run, self._clock, self._retries)
         turn = Turn(body.request, plan, calls, began, asked.deadline, body.stream)
         return _Chat(request_id, created_at, raw, body, turn, stream)
+
+    def _hedging(self, hedge: Hedge, *, streamed: bool) -> Hedging:
+        self._hedges.request(hedge)
+        return Hedging(partial(self._hedges.after_s, hedge, streamed=streamed), partial(self._hedges.may_begin, hedge))
 
     async def _decide(self, chat: _Chat) -> Decision:
         if chat.stream is None:

@@ -35,6 +35,7 @@ _SLOWER_DEVIATIONS, _SLOWER_FACTOR = 5.0 * math.sqrt(_RECENT / (2 - _RECENT)), 5
 _MOST_FACTOR = 16.0
 _LEAST_LATE_S = 0.125
 _SHORTEST_S = 1e-6  # of which there is a logarithm
+_P95_DEVIATIONS = 1.645  # of a normal distribution
 _SIGMA_PER_MEAN_DEVIATION = math.sqrt(math.pi / 2)
 
 
@@ -86,6 +87,14 @@ class Pace:
         kind = seat.streams if streamed else seat.wholes
         now = self._clock.monotonic()
         return max(kind.expected_s(now) * (1 + seat.error_rate), kind.oldest_s(now)) * (1 + seat.waiting)
+
+    def p95_s(self, seat_id: str, *, streamed: bool = False) -> float | None:
+        """Of twenty first signs of life, nineteen have come by then; None before there were enough to say so."""
+        seat = self._seats.get(seat_id)
+        kind = None if seat is None else seat.streams if streamed else seat.wholes
+        if kind is None or kind.answers < _ENOUGH:
+            return None
+        return math.exp(kind.log_usual + _P95_DEVIATIONS * _SIGMA_PER_MEAN_DEVIATION * kind.log_deviation)
 
     def doubtful(self, seat_id: str) -> str | None:
         """Why every sound seat should be asked before this one, or None. It has a try again every half-life."""

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from router.registry.model import Strategy
 from router.registry.references import check_key_reference, check_references
 from router.registry.values import (
+    DURATION,
     Count,
     Duration,
     Header,
@@ -227,6 +228,23 @@ class AnyOptions(Entry):
     )
 
 
+class HedgeEntry(Entry):
+    """A second attempt beside a first one that has been silent for too long."""
+
+    after: Annotated[str, StringConstraints(pattern=rf"^(\d+(\.\d+)?x p95|{DURATION})$")] = Field(
+        description="3x p95: after so many times what is usual for the seat; or a duration."
+    )
+    budget: Annotated[str, StringConstraints(pattern=r"^(100|\d{1,2}(\.\d+)?)%$")] = Field(
+        default="2%", description="For so many of the last minute's requests at most."
+    )
+
+
+class WalkOptions(AnyOptions):
+    """Options of the strategies that ask one seat after another."""
+
+    hedge: HedgeEntry | None = Field(default=None, description="Off by default.")
+
+
 class VoteOptions(AnyOptions):
     """Options of majority-vote."""
 
@@ -270,10 +288,10 @@ class CouncilOptions(FusionOptions):
 class Strategies(Entry):
     """Options per strategy."""
 
-    single_query: AnyOptions = Field(default_factory=AnyOptions, alias="single-query")
+    single_query: WalkOptions = Field(default_factory=WalkOptions, alias="single-query")
     majority_vote: VoteOptions = Field(default_factory=VoteOptions, alias="majority-vote")
     synthesize_best: FusionOptions = Field(default_factory=FusionOptions, alias="synthesize-best")
-    ranked_fallback: AnyOptions = Field(default_factory=AnyOptions, alias="ranked-fallback")
+    ranked_fallback: WalkOptions = Field(default_factory=WalkOptions, alias="ranked-fallback")
     council: CouncilOptions = Field(default_factory=CouncilOptions)
 
 
