@@ -14,43 +14,27 @@ import structlog
 from aiohttp import web
 
 from adapters import ADAPTERS
-from adapters.types import ChatRequest
-from healthcheck.monitor import Monitor
-from router.api.body import MAX_BODY_BYTES
-from router.api.changes import ChangesApi
-from router.api.chat import ChatApi
 from router.api.door import GateDoor
-from router.api.drains import DrainsApi
 from router.api.guard import GuardRunner
-from router.api.health import ProbeApi
-from router.api.middleware import Admission, identify, tell_errors
-from router.api.models import ModelsApi
-from router.api.plan import PlanApi
-from router.api.probes import ProbesApi
-from router.api.registry import RegistryApi
-from router.api.votes import VotesApi
-from router.api.weather import WeatherApi
+from router.api.middleware import Admission
 from router.attempt import Attempts
 from router.background import background
 from router.clock import SYSTEM_CLOCK, Clock
 from router.files import most_callers
 from router.guarding import open_guards
 from router.guards import Guards
-from router.guards.retry_budget import RetryBudget
 from router.guards.weather import StateChange
-from router.hedging import Hedges
 from router.log import MASK
 from router.memory import memory_share_reader
 from router.probing import Probing, build_monitor
 from router.recorder import Recorder
 from router.registry.load import Rebase, check
-from router.registry.model import Registry, Seat
+from router.registry.model import Registry
 from router.registry.watch import RegistryHolder, ReloadResult, Watcher, signature
-from router.seating import Seating
+from router.routes import Parts, application
 from router.settings import Settings, SettingsError
 from router.shedding import Episode, Gate
-from router.status import Status
-from router.stores.opening import Stores, open_stores
+from router.stores.opening import open_stores
 from router.telemetry import Telemetry
 from router.transport import AiohttpTransport
 from router.votes.deadletter import DeadLetter
@@ -74,7 +58,6 @@ class Daemon:
         self._say = structlog.get_logger()
         self._replica = f"{socket.gethostname()}-{os.getpid()}"
         self._room = WaitingRoom()
-        self._retries = RetryBudget(clock)
         rng = random.Random()  # noqa: S311 - it shares load and guards nothing
         memory_share = memory_share_reader(settings.workers)
         self._callers = most_callers()
@@ -139,7 +122,21 @@ class Daemon:
             monitor = build_monitor(probing, guards, sharing, self._clock)
             monitor.start()
             stack.push_async_callback(monitor.stop)
-            await self._open_door(stack, self._application(holder, stores, guards, attempts, monitor))
+            parts = Parts(
+                clock=self._clock,
+                telemetry=self._telemetry,
+                registry=holder,
+                stores=stores,
+                votes=self._votes,
+                guards=guards,
+                attempts=attempts,
+                recorder=self._recorder,
+                monitor=monitor,
+                admission=self._admission,
+                gate=self._gate,
+                room=self._room,
+            )
+            await self._open_door(stack, application(parts))
             self._say.info("ready", url=self.url, registry=holder.current.short_hash, callers=self._callers)
             try:
                 yield
@@ -184,84 +181,6 @@ class Daemon:
             mask=MASK.clean_cut,
             clock=self._clock,
         )
-
-    def _application(
-        self, holder: RegistryHolder, stores: Stores, guards: Guards, attempts: Attempts, monitor: Monitor
-    ) -> web.Application:
-        def registry() -> Registry:
-            return holder.current
-
-        def dropped(seat: Seat, request: ChatRequest) -> frozenset[str]:
-            return ADAPTERS[seat.target.adapter].dropped_params(seat.target, request)
-
-        weather = WeatherApi(registry, guards)
-        status = Status(
-            registry=holder,
-            stores=stores,
-            votes=self._votes,
-            weather=weather,
-            guards=guards,
-            admission=self._admission,
-            gate=self._gate,
-        )
-        self._telemetry.watch(status.at_scrape)
-        seating = Seating(
-            guards=guards,
-            room=self._room,
-            clock=self._clock,
-            rng=random.Random(),  # noqa: S311 - it shares load and guards nothing
-            dropped=dropped,
-        )
-        chat = ChatApi(
-            registry=registry,
-            seating=seating,
-            attempts=attempts,
-            retries=self._retries,
-            hedges=Hedges(guards.pace, self._clock),
-            recorder=self._recorder,
-            clock=self._clock,
-            dropped=dropped,
-        )
-        plan = PlanApi(
-            registry=registry,
-            plan=seating.plan,
-            doubt=guards.doubt,
-            headroom=guards.ledger.headroom,
-            dropped=dropped,
-        )
-        drains = DrainsApi(registry=registry, drains=guards.weather, block=guards.block, clock=self._clock)
-        health = ProbeApi(registry=registry, guards=guards, probe_all=monitor.probe_all)
-        changes = ChangesApi(stores.postgres, self._votes, self._clock)
-        models = ModelsApi(registry, self._clock.wall())
-        reload = RegistryApi(holder)
-        votes = VotesApi(stores.postgres, self._votes, self._clock)
-        probes = ProbesApi(ready=status.unready, health=status.health, telemetry=self._telemetry)
-        app = web.Application(
-            client_max_size=MAX_BODY_BYTES,
-            middlewares=[identify(self._clock), tell_errors, self._admission.middleware()],
-        )
-        app.add_routes(
-            [
-                web.post("/v1/chat/completions", chat.handle),
-                web.post("/v1/plan", plan.handle),
-                web.get("/v1/models", models.list),
-                web.get("/v1/models/{model:.+}", models.get),
-                web.get("/v1/requests/{request_id}", votes.request),
-                web.get("/v1/votes", votes.votes),
-                web.get("/v1/weather", weather.get),
-                web.get("/v1/weather/changes", changes.changes),
-                web.post("/v1/drain", drains.drain),
-                web.post("/v1/undrain", drains.undrain),
-                web.post("/v1/probe", health.probe),
-                web.get("/v1/registry", reload.get),
-                web.post("/v1/reload", reload.reload),
-                web.get("/livez", probes.livez),
-                web.get("/readyz", probes.readyz),
-                web.get("/healthz", probes.healthz),
-                web.get("/metrics", probes.metrics),
-            ]
-        )
-        return app
 
     # --- what changes, and who is told of it -------------------------------------------------------------------------
 
