@@ -188,18 +188,18 @@ class Calls:
 
     async def _heard(self, ask: Ask, walk: Walk, outgoing: Outgoing, deadline: float) -> Vote:
         """The vote of one seat, or of the next one if the first is silent for too long and that is hedged against."""
-        hedging = self._asked.hedging
+        hedging, others_wait = self._asked.hedging, walk.others_wait
+        after_s = hedging.after_s(ask.seat) if hedging and others_wait and not outgoing.is_cut else None
+        if hedging is None or after_s is None:
+            return await self._try(ask, deadline=deadline, others_waiting=others_wait, deliver=outgoing.deliver)
 
         async def first(deliver: Deliver | None) -> Vote:
-            return await self._try(ask, deadline=deadline, others_waiting=walk.others_wait, deliver=deliver)
+            return await self._try(ask, deadline=deadline, others_waiting=others_wait, deliver=deliver)
 
         async def second(deliver: Deliver | None) -> Vote:
             seat = walk.next() or ask.seat
             return await self._try(replace(ask, seat=seat, role="hedge"), deadline=deadline, deliver=deliver)
 
-        after_s = hedging.after_s(ask.seat) if hedging and walk.others_wait and not outgoing.is_cut else None
-        if hedging is None or after_s is None:
-            return await first(outgoing.deliver)
         race = Race(outgoing.deliver)
         return (await race.run(first, second, after_s=after_s, may_begin=hedging.may_begin))[-1]
 
