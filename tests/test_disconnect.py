@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -126,6 +127,12 @@ async def test_starting_and_leaving_two_hundred_times_leaves_nothing_behind(
     assert len((await quorum.get("/v1/votes?outcome=client_gone&limit=1000")).json["data"]) == 201
 
 
+def kernel_bytes() -> int:
+    """What the system's own buffers may hold of a stream through two sockets; it lets them grow by itself."""
+    limits = [Path(f"/proc/sys/net/ipv4/tcp_{side}mem") for side in "rw"]
+    return sum(2 * int(limit.read_text().split()[2]) for limit in limits if limit.exists())
+
+
 async def test_a_caller_who_does_not_read_holds_up_the_provider_and_is_then_cut_off(
     start_daemon: Start, providers: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,8 +149,8 @@ async def test_a_caller_who_does_not_read_holds_up_the_provider_and_is_then_cut_
         await asyncio.wait_for(one.gone.wait(), 5)
         grown = process.memory_info().rss - rss
 
-    assert one.said_bytes < 16 * 2**20, "the provider was not held up: what it says went into somebody's memory"
-    assert grown < 16 * 2**20
+    assert one.said_bytes < 16 * 2**20 + kernel_bytes(), "the provider was not held up"
+    assert grown < 16 * 2**20, "what it says went into our memory"
     await idle(quorum)
     logged = await gone(quorum)
     assert logged["outcome"] == "client_gone"
