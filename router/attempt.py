@@ -108,7 +108,7 @@ class Attempts:
             heard = await exchange.run(self._transport, asked_of(attempt.seat, attempt.request))
             answer = kept(heard, attempt.seat, attempt.request.response_format)
         except ProviderError as failure:
-            error = _masked(failure, self._mask)
+            error = masked(failure, self._mask)
         except (asyncio.CancelledError, CallerGone) as end:
             if end.args == (NOT_NEEDED,):
                 error = ProviderError(ErrorKind.CANCELLED, NOT_NEEDED)
@@ -195,7 +195,8 @@ class Attempts:
         return vote
 
 
-def _masked(error: ProviderError, mask: Callable[[str], str]) -> ProviderError:
+def masked(error: ProviderError, mask: Callable[[str], str]) -> ProviderError:
+    """The error with secrets taken out of what its provider said."""
     return ProviderError(
         error.kind,
         mask(error.message),

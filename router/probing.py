@@ -15,7 +15,7 @@ from healthcheck import subjects
 from healthcheck.monitor import Monitor, World
 from healthcheck.subjects import Subject
 from healthcheck.verdicts import PROBE, Finding, judge
-from router.attempt import Attempt, Attempts
+from router.attempt import Attempt, Attempts, masked
 from router.clock import Clock
 from router.guards import Guards
 from router.guards.sharing import Sharing
@@ -94,8 +94,9 @@ class Probing:
             return ProviderError(ErrorKind.INVALID_REQUEST, "the provider has gone from the registry")
         listed = await list_models(seats[0].target, self._transport)
         if isinstance(listed, ProviderError):
-            self._guards.weather.learn(seats[0], listed)
-            return ProviderError(listed.kind, self._mask(listed.message), status=listed.status)
+            refusal = masked(listed, self._mask)
+            self._guards.weather.learn(seats[0], refusal)
+            return refusal
         return frozenset(seat.model.id for seat in seats if is_listed(seat.target, listed))
 
     def _is_eligible(self, seat: Seat) -> bool:

@@ -398,6 +398,28 @@ async def test_probes_are_votes_and_their_verdicts_are_shared(start_daemon: Star
     assert "down" in plan["seats"][1]["doubt"]
 
 
+async def test_a_chatty_probe_leaves_its_model_in_doubt(start_daemon: Start, providers: Providers) -> None:
+    one, two = await providers(2)
+    one.then(stream("Sure! Here is a poem instead."))
+    two.then(stream("OK"))
+    running = await start_daemon(registry_for([one, two]))
+    await running.post("/v1/probe", {})
+    assert [await probed(running, name) for name in ("p1", "p2")] == ["degraded", "healthy"]
+    plan = (await running.post("/v1/plan", {"model": "auto", "messages": [{"role": "user", "content": "hi"}]})).json
+    assert [seat["provider"] for seat in plan["seats"]] == ["p2", "p1"]
+
+
+async def test_a_key_that_a_listing_repeats_is_shown_nowhere(start_daemon: Start, providers: Providers) -> None:
+    [one] = await providers(1)
+    one.then(error(401, "Incorrect API key provided: canary4711", code="invalid_api_key"))
+    listed = registry_for([one]).replace("    models:\n", "    health: {mode: models}\n    models:\n")
+    running = await start_daemon(listed, {"KEY": "canary4711"})
+    shown = [await running.post("/v1/probe", {})]
+    assert (await states(running))["p1"] == "bad-key"
+    shown += [await running.get(path) for path in ("/v1/weather", "/v1/weather/changes", "/metrics", "/healthz")]
+    assert not any(b"canary4711" in reply.body for reply in shown)
+
+
 async def test_a_new_provider_serves_after_its_first_probe(start_daemon: Start, providers: Providers) -> None:
     one, two = await providers(2)
     hold = asyncio.Event()

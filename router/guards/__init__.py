@@ -53,6 +53,7 @@ class Permit:
     _reservation: Reservation
     _breaker: breaker.Permit | None
     _ticket: int
+    _probe: bool
     _settled: bool = field(default=False)
 
     def alive(self) -> None:
@@ -119,7 +120,7 @@ class Guards:
                 self._tell_breaker(admitted, "nothing")
         if isinstance(reservation, Block):
             return reservation
-        return Permit(seat, self, reservation, admitted, self.pace.began(seat.id, streamed=streamed))
+        return Permit(seat, self, reservation, admitted, self.pace.began(seat.id, streamed=streamed), probe)
 
     def block(self, seat: Seat) -> Block | None:
         """Why the seat cannot be asked now, from memory and without asking for a permit: what plans are made from."""
@@ -197,9 +198,9 @@ class Guards:
             self.weather.read_limits(seat, ended.seen)
         if ended.leaked:
             self.weather.leak(seat)
-        if ended.error is None:
+        if ended.error is not None:
+            self.weather.learn(seat, ended.error)
+        elif not permit._probe:  # what a probe's answer is worth is for its verdict to say
             self.verdicts.succeeded(seat.id, self._clock.wall())
             self._answered(seat.id)
-        else:
-            self.weather.learn(seat, ended.error)
         self._freed()
