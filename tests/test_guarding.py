@@ -411,7 +411,7 @@ async def test_a_chatty_probe_leaves_its_model_in_doubt(start_daemon: Start, pro
 
 async def test_a_key_that_a_listing_repeats_is_shown_nowhere(start_daemon: Start, providers: Providers) -> None:
     [one] = await providers(1)
-    one.then(error(401, "Incorrect API key provided: canary4711", code="invalid_api_key"))
+    one.then(error(401, "The credential canary4711 is not ours", code="invalid_api_key"))
     listed = registry_for([one]).replace("    models:\n", "    health: {mode: models}\n    models:\n")
     running = await start_daemon(listed, {"KEY": "canary4711"})
     shown = [await running.post("/v1/probe", {})]
