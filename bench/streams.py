@@ -81,13 +81,17 @@ def call(port: int, streams: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(asking)
         first_s, words, ended, tail = 0.0, 0, False, b""
-        while piece := await reader.read(65536):
-            if not first_s and b'"content":"word' in piece:
-                first_s = time.monotonic() - began
-            words += piece.count(b'"content":"word')
-            tail = (tail + piece)[-64:]
-            ended = ended or b"[DONE]" in tail
-        writer.close()
+        try:
+            while piece := await reader.read(65536):
+                if not first_s and b'"content":"word' in piece:
+                    first_s = time.monotonic() - began
+                words += piece.count(b'"content":"word')
+                tail = (tail + piece)[-64:]
+                ended = ended or b"[DONE]" in tail
+        except ConnectionError as error:
+            return f"{type(error).__name__} after {words} words", first_s
+        finally:
+            writer.close()
         return ("ok" if ended and words == WORDS else f"cut after {words} words: {tail[:40]!r}"), first_s
 
     async def main() -> None:

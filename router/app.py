@@ -36,7 +36,7 @@ from router.settings import Settings, SettingsError
 from router.shedding import Episode, Gate
 from router.stores.opening import open_stores
 from router.telemetry import Telemetry
-from router.transport import AiohttpTransport
+from router.transport import HttpTransport
 from router.votes.deadletter import DeadLetter
 from router.votes.record import RegistryRow, StateChangeRow, new_id, utc
 from router.votes.writer import VoteLog
@@ -108,7 +108,7 @@ class Daemon:
             self._guards = guards
             self._watcher = Watcher(holder, path, read=before)
             await stack.enter_async_context(background(self._watcher.run, "registry-watcher"))
-            transport = AiohttpTransport()
+            transport = HttpTransport()
             stack.push_async_callback(transport.close)
             attempts = self._attempts(guards, transport)
             probing = Probing(
@@ -166,7 +166,7 @@ class Daemon:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = f"http://{host}:{runner.addresses[0][1]}"
 
-    def _attempts(self, guards: Guards, transport: AiohttpTransport) -> Attempts:
+    def _attempts(self, guards: Guards, transport: HttpTransport) -> Attempts:
         self._recorder = Recorder(
             log=self._votes,
             telemetry=self._telemetry,

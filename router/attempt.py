@@ -12,10 +12,12 @@ import structlog
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import Adapter, Answer, ChatRequest, Usage
 from router.clock import Clock
-from router.exchange import CallerGone, Deliver, Exchange, Timer
+from router.exchange import CallerGone, Deliver, Exchange
 from router.forms import asked_of, kept
 from router.guards import Ended, Guards, Permit
+from router.guards.weather import Block
 from router.registry.model import Seat
+from router.timer import Patience, Timer
 from router.transport import Transport
 from router.vote import Outcome, Vote, VoteRole, cost_usd
 from router.votes.record import new_id
@@ -31,8 +33,9 @@ _CHARS_PER_TOKEN = 3.5  # for answers whose provider reports no usage; such a vo
 class Attempt:
     """What is to be tried: one seat, one request, until `deadline` (monotonic).
 
-    `silence_s` bounds the wait for the first byte when other seats could still answer in its place. With `deliver` the
-    answer is streamed, and every delta the caller may see is handed to it. `ballot` and `deferred` go into the vote.
+    `silence_s` bounds the wait for the first byte when other seats could still answer in its place, and `may_leave` is
+    asked before that wait ends early because the seat is silent for others too. With `deliver` the answer is streamed,
+    and every delta the caller may see is handed to it. `ballot` and `deferred` go into the vote.
     """
 
     request_id: str
@@ -44,6 +47,7 @@ class Attempt:
     request: ChatRequest
     deadline: float
     silence_s: float | None = None
+    may_leave: Callable[[], bool] | None = None
     deliver: Deliver | None = None
     ballot: Mapping[str, Any] | None = None
     deferred: bool = False
@@ -97,7 +101,7 @@ class Attempts:
                 raise
             facts = _Facts(vote_id, self._exchange(attempt, streamed), 0.0)
             return self._vote(attempt, facts, "cancelled_early", None, ProviderError(ErrorKind.CANCELLED, NOT_NEEDED))
-        exchange = self._exchange(attempt, streamed)
+        exchange = self._exchange(attempt, streamed, _patience(attempt, permit))
         facts = _Facts(vote_id, exchange, queue_ms=(exchange.began - asked_at) * 1000)
         if not isinstance(permit, Permit):
             return self._vote(attempt, facts, "refused", None, ProviderError(permit.kind, permit.reason))
@@ -127,8 +131,10 @@ class Attempts:
         usage, _ = _usage(attempt.request, exchange)
         took_s = self._clock.monotonic() - exchange.began
         timeouts = attempt.seat.timeouts
-        # A caller in a hurry says nothing of a seat that was given less time than its first token may take.
-        hurried = (
+        # Neither a caller in a hurry nor one who left because others hear nothing either says anything of the seat: it
+        # was given less time than its first token may take. The others wait on, and theirs is what the breaker counts;
+        # with everybody's, one hiccup of a second would rest a seat for longer than it lasts.
+        hurried = exchange.gave_up or (
             error is not None and error.kind in _TIMED_OUT and took_s < min(timeouts.first_token_s, timeouts.total_s)
         )
         return Ended(
@@ -141,7 +147,7 @@ class Attempts:
             fair=not hurried,
         )
 
-    def _exchange(self, attempt: Attempt, stream: bool) -> Exchange:
+    def _exchange(self, attempt: Attempt, stream: bool, patience: Patience | None = None) -> Exchange:
         seat = attempt.seat
         timer = Timer(
             seat.timeouts,
@@ -149,6 +155,7 @@ class Attempts:
             deadline=attempt.deadline,
             silence_s=attempt.silence_s,
             stream=stream,
+            patience=patience,
         )
         adapter = self._adapters[seat.target.adapter]
         return Exchange(seat, adapter, timer, self._clock, attempt.deliver, stream=stream)
@@ -193,6 +200,12 @@ class Attempts:
         )
         self._record(vote)
         return vote
+
+
+def _patience(attempt: Attempt, permit: Permit | Block) -> Patience | None:
+    if attempt.may_leave is None or not isinstance(permit, Permit):
+        return None
+    return Patience(permit.late_s(), permit.in_vain, attempt.may_leave)
 
 
 def masked(error: ProviderError, mask: Callable[[str], str]) -> ProviderError:

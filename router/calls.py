@@ -188,13 +188,13 @@ class Calls:
 
     async def _heard(self, ask: Ask, walk: Walk, outgoing: Outgoing, deadline: float) -> Vote:
         """The vote of one seat, or of the next one if the first is silent for too long and that is hedged against."""
-        hedging, others_wait = self._asked.hedging, walk.others_wait
-        after_s = hedging.after_s(ask.seat) if hedging and others_wait and not outgoing.is_cut else None
+        hedging, may_leave = self._asked.hedging, walk.may_leave if walk.others_wait else None
+        after_s = hedging.after_s(ask.seat) if hedging and may_leave and not outgoing.is_cut else None
         if hedging is None or after_s is None:
-            return await self._try(ask, deadline=deadline, others_waiting=others_wait, deliver=outgoing.deliver)
+            return await self._try(ask, deadline=deadline, may_leave=may_leave, deliver=outgoing.deliver)
 
         async def first(deliver: Deliver | None) -> Vote:
-            return await self._try(ask, deadline=deadline, others_waiting=others_wait, deliver=deliver)
+            return await self._try(ask, deadline=deadline, may_leave=may_leave, deliver=deliver)
 
         async def second(deliver: Deliver | None) -> Vote:
             seat = walk.next() or ask.seat
@@ -217,7 +217,7 @@ class Calls:
         ask: Ask,
         *,
         deadline: float,
-        others_waiting: bool = False,
+        may_leave: Callable[[], bool] | None = None,
         deliver: Deliver | None = None,
     ) -> Vote:
         self._seq += 1
@@ -231,7 +231,8 @@ class Calls:
             request=ask.request or self._asked.request,
             deadline=deadline,
             # A seat may stay silent for half of what is left while others stand behind it, so that they get a turn.
-            silence_s=self.remaining_s() / 2 if others_waiting else None,
+            silence_s=self.remaining_s() / 2 if may_leave else None,
+            may_leave=may_leave,
             deliver=deliver,
             ballot=ask.ballot,
             deferred=self._asked.deferred,

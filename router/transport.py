@@ -1,33 +1,31 @@
 """The only place that opens sockets to providers: one method out, bytes back, every failure a `ProviderError`.
 
-What is under `send` can be replaced when measurements say so; nothing above it knows which HTTP client is used.
+What is under `send` can be replaced when measurements say so; nothing above it knows what speaks HTTP there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
-import ssl
-from collections.abc import AsyncGenerator, Mapping
-from types import SimpleNamespace
-from typing import Any, Protocol
+import functools
+from collections.abc import Mapping
+from typing import Protocol
 
-import aiohttp
+from yarl import URL
 
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import HttpRequest
+from router.upstream.connection import Connection
+from router.upstream.dial import Dialer, Origin
+from router.upstream.failures import NotSent, not_connected
+from router.upstream.inflating import Inflater, inflater
+from router.upstream.pool import Pool
+
+__all__ = ["MAX_ANSWER_BYTES", "HttpTransport", "NotSent", "Response", "Transport"]
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024  # decoded; the longest real answers are a few hundred KB
-_READ_BUFFER_BYTES = 64 * 1024  # per stream: two of these bound what a slow caller makes us hold
-_KEEPALIVE_S = 60.0
 _END_GRACE_S = 0.05  # how long the last bytes of a finished stream may take before its socket is given up
-_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
-
-
-class NotSent(ProviderError):
-    """The connection could not be made: the provider saw nothing of the request."""
+_OURS = "User-Agent: quorum\r\nAccept-Encoding: identity\r\n"
 
 
 class Response(Protocol):
@@ -37,11 +35,14 @@ class Response(Protocol):
     headers: Mapping[str, str]
     connect_ms: float | None
 
-    async def read(self) -> bytes:
-        """The whole body, decoded; raises `ProviderError` when it is cut, garbled or larger than the bound."""
+    async def piece(self) -> bytes:
+        """What has come since the last piece, decoded; empty at the end.
 
-    def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The body as it arrives, under the same bound."""
+        Raises `ProviderError` when the body is cut, garbled or larger than the bound.
+        """
+
+    async def read(self) -> bytes:
+        """The whole body, as `piece` would give it."""
 
     async def finish(self) -> None:
         """Gives the socket back for reuse if the body has ended or ends at once, else closes it."""
@@ -57,117 +58,107 @@ class Transport(Protocol):
         """Raises `NotSent` when no connection was made within `connect_s`, else `ProviderError`."""
 
 
-class AiohttpTransport:
-    """`Transport` on aiohttp's client; each provider has a pool of its own, so that keys and sockets never cross."""
+class HttpTransport:
+    """`Transport` over HTTP/1.1; each provider has a pool of its own, so that keys and sockets never cross."""
 
     def __init__(self) -> None:
-        self._pools: dict[str, aiohttp.ClientSession] = {}
+        self._dialer = Dialer()
+        self._pools: dict[tuple[str, Origin], Pool] = {}
 
     async def send(self, request: HttpRequest, *, provider: str, connect_s: float) -> Response:
         """Sends and waits for the response's headers; the caller's own timer bounds that wait."""
-        pool = self._pools.get(provider) or self._open(provider)
-        timing = SimpleNamespace(began=None, connect_ms=None)
+        origin, target = _where(request.url)
+        message = _message(request, target)
+        pool = self._pools.get((provider, origin))
+        if pool is None:
+            pool = self._pools[provider, origin] = Pool(origin, self._dialer)
+        connection, connect_ms = await pool.take(connect_s)
         try:
-            response = await pool.request(
-                request.method,
-                request.url,
-                data=request.body,
-                headers=request.headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, connect=connect_s),
-                trace_request_ctx=timing,
-            )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NotSent(ErrorKind.CONNECTION, f"could not connect: {_reason(error)}") from None
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
-            raise NotSent(ErrorKind.CONNECTION, "could not connect: the provider's base URL is not a URL") from None
-        except (aiohttp.ClientConnectionError, OSError) as error:
-            raise ProviderError(ErrorKind.CONNECTION, f"connection lost before an answer: {_reason(error)}") from None
-        except aiohttp.ClientError as error:
-            raise ProviderError(ErrorKind.BAD_RESPONSE, f"not an HTTP answer: {_reason(error)}") from None
-        return _AiohttpResponse(response, timing.connect_ms)
+            connection.send(message)
+            await connection.head()
+            return _HttpResponse(connection, pool, connect_ms)
+        except BaseException:
+            connection.abort()
+            raise
 
     async def close(self) -> None:
         """Closes every socket."""
         pools, self._pools = self._pools, {}
         await asyncio.gather(*(pool.close() for pool in pools.values()))
 
-    def _open(self, provider: str) -> aiohttp.ClientSession:
-        pool = aiohttp.ClientSession(
-            # The number of sockets is bounded by the number of requests the daemon admits.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            read_bufsize=_READ_BUFFER_BYTES,
-            skip_auto_headers=("User-Agent", "Accept"),
-            headers={"User-Agent": "quorum", "Accept-Encoding": "identity"},
-            trace_configs=[_connect_timer()],
-        )
-        self._pools[provider] = pool
-        return pool
 
+class _HttpResponse:
+    __slots__ = ("_connection", "_encoding", "_inflater", "_pool", "_size", "connect_ms", "headers", "status")
 
-class _AiohttpResponse:
-    def __init__(self, response: aiohttp.ClientResponse, connect_ms: float | None) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+    def __init__(self, connection: Connection, pool: Pool, connect_ms: float | None) -> None:
+        self._connection: Connection | None = connection
+        self._pool = pool
+        self._size = 0
+        self._inflater: Inflater | None = None
+        self._encoding = connection.headers.get("content-encoding")  # until it is known what reads it
+        self.status = connection.status
+        self.headers: Mapping[str, str] = connection.headers
         self.connect_ms = connect_ms
 
-    async def read(self) -> bytes:
-        return b"".join([piece async for piece in self.pieces()])
+    async def piece(self) -> bytes:
+        if self._connection is None:
+            return b""
+        if self._encoding is not None:
+            self._inflater, self._encoding = inflater(self._encoding), None
+        piece = await self._connection.piece() if self._inflater is None else await self._inflated(self._inflater)
+        self._size += len(piece)
+        if self._size > MAX_ANSWER_BYTES:
+            raise ProviderError(ErrorKind.BAD_RESPONSE, f"answer larger than {MAX_ANSWER_BYTES} bytes")
+        return piece
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        encoding = self.headers.get("content-encoding", "").lower()
-        if encoding not in _ENCODINGS:
-            raise ProviderError(ErrorKind.BAD_RESPONSE, f"answered in the unasked content encoding {encoding[:20]!r}")
-        size = 0
-        try:
-            # aiohttp inflates compressed bodies a bounded piece at a time, so a bomb meets the bound, not the memory.
-            async for piece in self._response.content.iter_any():
-                size += len(piece)
-                if size > MAX_ANSWER_BYTES:
-                    raise ProviderError(ErrorKind.BAD_RESPONSE, f"answer larger than {MAX_ANSWER_BYTES} bytes")
-                yield piece
-        except (aiohttp.ClientError, OSError) as error:
-            raise ProviderError(ErrorKind.BAD_RESPONSE, f"answer cut short: {_reason(error)}") from None
+    async def read(self) -> bytes:
+        pieces = []
+        while piece := await self.piece():
+            pieces.append(piece)
+        return b"".join(pieces)
 
     async def finish(self) -> None:
         with contextlib.suppress(TimeoutError, ProviderError):
             async with asyncio.timeout(_END_GRACE_S):
-                async for _ in self.pieces():
-                    pass
+                await self.read()
         self.close()
 
     def close(self) -> None:
-        self._response.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.give_back(connection)
+
+    async def _inflated(self, inflater: Inflater) -> bytes:
+        assert self._connection is not None
+        while not (piece := inflater.more()):
+            arrived = await self._connection.piece()
+            if not arrived:
+                inflater.end()
+                break
+            inflater.feed(arrived)
+        return piece
 
 
-def _connect_timer() -> aiohttp.TraceConfig:
-    loop = asyncio.get_running_loop()
-    config = aiohttp.TraceConfig()
-
-    async def began(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
-        context.trace_request_ctx.began = loop.time()
-
-    async def made(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
-        timing = context.trace_request_ctx
-        timing.connect_ms = (loop.time() - timing.began) * 1000
-
-    config.on_connection_create_start.append(began)
-    config.on_connection_create_end.append(made)
-    return config
+@functools.lru_cache(maxsize=1024)
+def _where(address: str) -> tuple[Origin, str]:
+    """Where requests to this URL go, and how their first lines continue."""
+    try:
+        url = URL(address)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.raw_host or not url.port:
+        raise not_connected("the provider's base URL is not a URL")
+    lines = f" {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\n{_OURS}"
+    return Origin(url.raw_host, url.port, tls=url.scheme == "https"), lines
 
 
-def _reason(error: BaseException) -> str:
-    """A short cause without URL, address, header or body: those may carry what must not be logged."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    match cause:
-        case TimeoutError():
-            return "timed out"
-        case ssl.SSLError() | socket.gaierror() if cause.strerror:
-            return cause.strerror
-        case OSError() if cause.errno:
-            return os.strerror(cause.errno)  # the error's own text may have the address in it
-        case _:
-            return type(cause).__name__
+def _message(request: HttpRequest, lines: str) -> bytes:
+    head = [request.method, lines]
+    for name, value in request.headers.items():
+        if not value.isprintable():  # a line break, as of a key that was pasted with one, would begin another header
+            raise not_connected(f"the value of the header {name} has a character that no header may have")
+        head.append(f"{name}: {value}\r\n")
+    if request.body or request.method != "GET":
+        head.append(f"Content-Length: {len(request.body)}\r\n")
+    head.append("\r\n")
+    return "".join(head).encode() + request.body

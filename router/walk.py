@@ -26,6 +26,7 @@ class Walk:
         self._preferred = self._waiting[0] if self._waiting else None
         self._retries = retries
         self._may_repeat = True
+        self._is_paid = False
         self.error = ProviderError(ErrorKind.TIMEOUT, "the deadline left no time for an attempt")
 
     @property
@@ -36,6 +37,11 @@ class Walk:
     def next(self) -> Seat | None:
         """The seat to ask now."""
         return self._waiting.pop(0) if self._waiting else None
+
+    def may_leave(self) -> bool:
+        """Whether the seat that is being asked may be left for the next one; that second call is paid for now."""
+        self._is_paid = bool(self._waiting) and (self._is_paid or self._retries.try_again())
+        return self._is_paid
 
     def after(self, vote: Vote, remaining_s: float) -> float | None:
         """Takes in a failure; the pause before the next seat, in seconds, or None: the walk is over."""
@@ -58,7 +64,10 @@ class Walk:
         return 0.0 if may_go_on and self._may_go_on(vote) else None
 
     def _may_go_on(self, vote: Vote) -> bool:
-        return bool(self._waiting) and (not vote.sent or self._retries.try_again())
+        if not self._waiting or not vote.sent:
+            return bool(self._waiting)
+        is_paid, self._is_paid = self._is_paid, False
+        return is_paid or self._retries.try_again()
 
     def _pause_s(self, vote: Vote) -> float | None:
         """How long to wait before the same seat is asked once more, or None: not at all.

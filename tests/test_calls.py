@@ -10,7 +10,7 @@ import pytest
 from adapters.errors import POLICY, ErrorKind, ProviderError
 from adapters.types import Answer
 from router.attempt import Attempt
-from router.calls import Asked, Calls, Decision
+from router.calls import Ask, Asked, Calls, Decision
 from router.guards.retry_budget import RetryBudget
 from router.vote import Vote
 from tests.routing import FakeTime, asking, registry
@@ -31,7 +31,8 @@ class Play:
         self._takes_s = takes_s
         began = self.time.monotonic
         asked = Asked("request", "hash", asking(), began=began, deadline=began + deadline_s)
-        self.calls = Calls(asked, self._attempt(), self.time.clock, RetryBudget(self.time.clock))
+        self.retries = RetryBudget(self.time.clock)
+        self.calls = Calls(asked, self._attempt(), self.time.clock, self.retries)
 
     def _attempt(self) -> Callable[[Attempt], Awaitable[Vote]]:
         async def attempt(asked: Attempt) -> Vote:
@@ -39,6 +40,12 @@ class Play:
             self.time.pass_(self._takes_s)
             step = self._steps[asked.seat.id]
             match step:
+                case "leaves":
+                    error = ProviderError(ErrorKind.FIRST_TOKEN_TIMEOUT, "silent")
+                    may_leave = asked.may_leave is not None and asked.may_leave()
+                    late = {"answer": Answer("late")}
+                    facts = {"outcome": "failed", "error": error, "sent": True} if may_leave else late
+                    return vote(seat=asked.seat, seq=asked.seq, **facts)
                 case ErrorKind():
                     return vote(seat=asked.seat, seq=asked.seq, outcome="failed", error=ProviderError(step, "no"))
                 case str():
@@ -125,6 +132,34 @@ async def test_silence_is_bounded_only_while_others_wait() -> None:
     await play.answer()
     assert [attempt.silence_s for attempt in play.asked] == [30.0, 25.0, None]
     assert {attempt.deadline for attempt in play.asked} == {1_060.0}
+
+
+def left_of(retries: RetryBudget) -> int:
+    """How many second calls a budget still has; none afterwards."""
+    return sum(iter(retries.try_again, False))
+
+
+async def test_leaving_a_silent_seat_is_one_second_call() -> None:
+    play = Play({SMALL: "leaves", WIDE: "leaves", UNSAID: "three"})
+    before = left_of(RetryBudget(play.time.clock))
+    decision = await play.answer()
+    assert (decision.answer, play.order) == (Answer("three"), [SMALL, WIDE, UNSAID])
+    assert left_of(play.retries) == before - 2
+
+
+async def test_where_the_budget_has_ended_a_silent_seat_is_waited_for() -> None:
+    play = Play({SMALL: "leaves", WIDE: "two"})
+    left_of(play.retries)
+    decision = await play.answer()
+    assert (decision.answer, play.order) == (Answer("late"), [SMALL])
+
+
+async def test_nobody_leaves_the_last_seat_or_a_vote() -> None:
+    play = Play({SMALL: ErrorKind.CONNECTION, WIDE: "two"})
+    await play.answer()
+    assert [attempt.may_leave is not None for attempt in play.asked] == [True, False]
+    await play.calls.gather([Ask(SEATS[WIDE]), Ask(SEATS[WIDE])], spares=[SEATS[SMALL]])
+    assert [attempt.may_leave for attempt in play.asked[2:]] == [None, None]
 
 
 async def test_no_seat_is_no_attempt() -> None:

@@ -17,7 +17,7 @@ from adapters.types import Quirks, Secret, Target
 from router.live import AT_ONCE, LISTINGS, is_listed, list_models, look
 from router.simulator import PROVIDERS, Simulator
 from router.simulator.weather import parse_script
-from router.transport import AiohttpTransport
+from router.transport import HttpTransport
 from tests.api.apps import served
 from tests.fixtures_twelve import TWELVE, base_path
 from tests.rim import Providers
@@ -29,8 +29,8 @@ KEY = "sk-live-canary-0123456789"
 
 
 @pytest.fixture
-async def transport() -> AsyncIterator[AiohttpTransport]:
-    opened = AiohttpTransport()
+async def transport() -> AsyncIterator[HttpTransport]:
+    opened = HttpTransport()
     yield opened
     await opened.close()
 
@@ -49,14 +49,14 @@ def listing(*names: Any) -> Step:
 
 
 @pytest.mark.parametrize("name", TWELVE)
-async def test_each_of_the_twelve_lists_its_models(sky: Simulator, transport: AiohttpTransport, name: str) -> None:
+async def test_each_of_the_twelve_lists_its_models(sky: Simulator, transport: HttpTransport, name: str) -> None:
     listed = await list_models(target(name, sky.url + base_path(name)), transport)
     assert listed == frozenset(PROVIDERS[name].lists)
 
 
 @pytest.mark.parametrize("name", TWELVE)
 async def test_a_refused_key_is_told_where_the_provider_tells_it(
-    sky: Simulator, transport: AiohttpTransport, name: str
+    sky: Simulator, transport: HttpTransport, name: str
 ) -> None:
     listed = await list_models(target(name, sky.url + base_path(name), key="bad-key-of-tests"), transport)
     if LISTINGS.get(name) and LISTINGS[name].public and not LISTINGS[name].proof:
@@ -66,7 +66,7 @@ async def test_a_refused_key_is_told_where_the_provider_tells_it(
         assert listed.kind is ErrorKind.AUTH
 
 
-async def test_the_key_is_carried_as_the_registry_says(providers: Providers, transport: AiohttpTransport) -> None:
+async def test_the_key_is_carried_as_the_registry_says(providers: Providers, transport: HttpTransport) -> None:
     (one,) = await providers(1)
     one.then(listing("m"))
     quirks = Quirks(auth_header="api-key")
@@ -89,7 +89,7 @@ async def test_the_key_is_carried_as_the_registry_says(providers: Providers, tra
     ],
 )
 async def test_whatever_comes_instead_of_a_list_is_an_error_and_no_exception(
-    providers: Providers, transport: AiohttpTransport, step: Step, kind: ErrorKind
+    providers: Providers, transport: HttpTransport, step: Step, kind: ErrorKind
 ) -> None:
     (one,) = await providers(1)
     one.then(step)
@@ -98,15 +98,13 @@ async def test_whatever_comes_instead_of_a_list_is_an_error_and_no_exception(
     assert found.kind is kind
 
 
-async def test_nobody_there_is_an_error_too(transport: AiohttpTransport) -> None:
+async def test_nobody_there_is_an_error_too(transport: HttpTransport) -> None:
     found = await list_models(target("compatible", "http://127.0.0.1:1/v1"), transport)
     assert isinstance(found, ProviderError)
     assert found.kind is ErrorKind.CONNECTION
 
 
-async def test_names_that_could_drive_a_terminal_are_no_names(
-    providers: Providers, transport: AiohttpTransport
-) -> None:
+async def test_names_that_could_drive_a_terminal_are_no_names(providers: Providers, transport: HttpTransport) -> None:
     (one,) = await providers(1)
     one.then(listing("good", "\x1b[2Jbad", "x" * 5_000, "", None, 7, {"id": "y"}))
     assert await list_models(target("compatible", f"{one.url}/v1"), transport) == frozenset({"good"})
@@ -119,7 +117,7 @@ def test_hugging_face_lists_models_without_their_backend() -> None:
     assert not is_listed(target("openrouter", "", model="openai/gpt-oss-120b:free"), listed)
 
 
-async def test_few_are_asked_at_once(transport: AiohttpTransport) -> None:
+async def test_few_are_asked_at_once(transport: HttpTransport) -> None:
     most = now = 0
     everyone = asyncio.Event()
 

@@ -14,7 +14,7 @@ import pytest
 
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import HttpRequest
-from router.transport import MAX_ANSWER_BYTES, AiohttpTransport, NotSent
+from router.transport import MAX_ANSWER_BYTES, HttpTransport, NotSent
 from tests.fixtures_daemon import Start
 from tests.rim import Providers, chat_body, log_text, seats
 from tests.scripted import HANG, Step, error, stream, whole
@@ -26,8 +26,8 @@ KEY = "sk-very-secret"
 
 
 @pytest.fixture
-async def transport() -> AsyncIterator[AiohttpTransport]:
-    transport = AiohttpTransport()
+async def transport() -> AsyncIterator[HttpTransport]:
+    transport = HttpTransport()
     yield transport
     await transport.close()
 
@@ -37,7 +37,7 @@ def request(url: str) -> HttpRequest:
     return HttpRequest("POST", f"{url}/v1/chat/completions?mode=x", auth, chat_body())
 
 
-async def body_of(transport: AiohttpTransport, url: str, connect_s: float = 1) -> bytes:
+async def body_of(transport: HttpTransport, url: str, connect_s: float = 1) -> bytes:
     response = await transport.send(request(url), provider="p", connect_s=connect_s)
     try:
         return await response.read()
@@ -45,7 +45,7 @@ async def body_of(transport: AiohttpTransport, url: str, connect_s: float = 1) -
         response.close()
 
 
-async def failure(transport: AiohttpTransport, url: str, connect_s: float = 1) -> ProviderError:
+async def failure(transport: HttpTransport, url: str, connect_s: float = 1) -> ProviderError:
     """How a request fails; whatever it is, it tells nothing of where the request went or what it carried."""
     with pytest.raises(ProviderError) as caught:
         await body_of(transport, url, connect_s)
@@ -84,7 +84,7 @@ async def test_a_socket_whose_answer_did_not_end_is_not_used_again(start_daemon:
     assert len(one.connections) == 3
 
 
-async def test_two_providers_at_one_address_share_no_socket(transport: AiohttpTransport, providers: Providers) -> None:
+async def test_two_providers_at_one_address_share_no_socket(transport: HttpTransport, providers: Providers) -> None:
     (one,) = await providers(1)
     one.then(whole("hello"))
 
@@ -97,7 +97,7 @@ async def test_two_providers_at_one_address_share_no_socket(transport: AiohttpTr
 
 
 async def test_only_our_own_headers_are_sent_and_no_cookie_comes_back(
-    transport: AiohttpTransport, providers: Providers
+    transport: HttpTransport, providers: Providers
 ) -> None:
     (one,) = await providers(1)
     one.then(Step(headers={"Set-Cookie": "track=me; Path=/"}, pieces=[b"{}"]))
@@ -113,7 +113,7 @@ async def test_only_our_own_headers_are_sent_and_no_cookie_comes_back(
 
 
 async def test_proxies_of_the_environment_are_ignored(
-    transport: AiohttpTransport, providers: Providers, monkeypatch: pytest.MonkeyPatch
+    transport: HttpTransport, providers: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, canary = await providers(2)
     one.then(whole("hello"))
@@ -156,13 +156,13 @@ async def blackhole() -> AsyncIterator[str]:
                 filler.close()
 
 
-async def test_a_refused_connection_sent_nothing(transport: AiohttpTransport, refused: str) -> None:
+async def test_a_refused_connection_sent_nothing(transport: HttpTransport, refused: str) -> None:
     caught = await failure(transport, refused)
     assert isinstance(caught, NotSent)
     assert (caught.kind, caught.message) == (ErrorKind.CONNECTION, "could not connect: Connection refused")
 
 
-async def test_connecting_takes_no_longer_than_its_limit(transport: AiohttpTransport) -> None:
+async def test_connecting_takes_no_longer_than_its_limit(transport: HttpTransport) -> None:
     loop = asyncio.get_running_loop()
     async with blackhole() as url:
         began = loop.time()
@@ -173,7 +173,7 @@ async def test_connecting_takes_no_longer_than_its_limit(transport: AiohttpTrans
 
 
 @pytest.mark.parametrize("url", ["http://", "not a url", "ftp://127.0.0.1"])
-async def test_what_is_no_url_sends_nothing(transport: AiohttpTransport, url: str) -> None:
+async def test_what_is_no_url_sends_nothing(transport: HttpTransport, url: str) -> None:
     with pytest.raises(NotSent, match="could not connect: the provider's base URL is not a URL"):
         await transport.send(HttpRequest("POST", url, {"Authorization": KEY}, b""), provider="p", connect_s=1)
 
@@ -222,7 +222,7 @@ NO_ANSWER = {
 
 @pytest.mark.parametrize(("step", "kind"), NO_ANSWER.values(), ids=NO_ANSWER)
 async def test_what_is_no_answer_is_an_error_of_its_kind(
-    transport: AiohttpTransport, providers: Providers, step: Step, kind: ErrorKind
+    transport: HttpTransport, providers: Providers, step: Step, kind: ErrorKind
 ) -> None:
     (one,) = await providers(1)
     one.then(step)
@@ -257,7 +257,7 @@ def packed(encoding: str, piece: bytes, times: int = 1) -> bytes:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 async def test_a_compressed_answer_is_read_although_none_was_asked_for(
-    transport: AiohttpTransport, providers: Providers, encoding: str
+    transport: HttpTransport, providers: Providers, encoding: str
 ) -> None:
     (one,) = await providers(1)
     one.then(Step(headers={"Content-Encoding": encoding}, pieces=[packed(encoding, b"hello " * 100_000)]))
@@ -295,7 +295,7 @@ async def test_a_bomb_meets_the_bound_and_not_the_memory(
 
 
 async def test_an_answer_may_be_large_but_not_larger_than_its_bound(
-    transport: AiohttpTransport, providers: Providers
+    transport: HttpTransport, providers: Providers
 ) -> None:
     (one,) = await providers(1)
     one.then(Step(pieces=[bytes(MIB)] * 16), Step(pieces=[bytes(MIB)] * 16 + [b"!"]))

@@ -60,6 +60,14 @@ class Permit:
         """The seat has begun to answer."""
         self._guards.pace.first_token(self._ticket)
 
+    def late_s(self) -> float:
+        """After how many seconds without a sign of life `in_vain` may become true; infinite where nobody can know."""
+        return self._guards.pace.late_s(self._ticket)
+
+    def in_vain(self) -> bool:
+        """Whether the seat is silent now, and others who have waited there for longer go on waiting."""
+        return self._guards.pace.in_vain(self._ticket)
+
     def settle(self, ended: Ended) -> None:
         """Tells every guard how the attempt ended."""
         if not self._settled:

@@ -19,14 +19,15 @@ from pybreaker import STATE_CLOSED, STATE_OPEN, CircuitBreaker
 
 from adapters.types import Secret
 from router.clock import Clock
-from router.guards.rolling import RollingCount
+from router.guards.rolling import LastOutcomes
 from router.guards.weather import Block, StateChange
 from router.registry.model import Breaker as Thresholds
 from router.registry.model import Registry, Seat
 
 Outcome = Literal["ok", "failure", "nothing"]  # "nothing" says nothing of the seat: a user's mistake, a limit, a cancel
 _RATE_WINDOW_S = 60.0
-_RATE_SLICES = 12
+_JUDGED = 5  # times `min_calls`: of more calls, old answers would outweigh new failures
+_CHANCE = 2 / 3  # of a call's variance: what the failures of a seat that is as bad as the rate may fall short of it
 _JITTER = 0.1  # replicas that were hit by the same outage do not all try again at the same moment
 _TRY_MARGIN_S = 5.0  # a try is given up for lost this long after its own time limit should have ended it
 _VERDICT_S = 1.0  # when to ask again while somebody else's try is under way: most answers have begun by then
@@ -46,8 +47,7 @@ class Permit:
 class _Breaker:
     machine: CircuitBreaker
     thresholds: Thresholds
-    calls: RollingCount
-    failures: RollingCount
+    last: LastOutcomes
     generation: int  # another one after every change of state and for every try, of all breakers together
     reason: str = ""
     rest_s: float = 0.0  # how long the last rest was before jitter; 0 once the seat has recovered
@@ -152,8 +152,7 @@ class Breakers:
         breaker = _Breaker(
             machine=CircuitBreaker(thresholds.failures, _NEVER_S, throw_new_error_on_trip=False),
             thresholds=thresholds,
-            calls=RollingCount(self._clock, _RATE_WINDOW_S, _RATE_SLICES),
-            failures=RollingCount(self._clock, _RATE_WINDOW_S, _RATE_SLICES),
+            last=LastOutcomes(self._clock, _RATE_WINDOW_S, _JUDGED * thresholds.min_calls),
             generation=next(self._generations),
         )
         self._breakers[seat.id] = breaker
@@ -162,6 +161,7 @@ class Breakers:
     def _apply(self, breaker: _Breaker, thresholds: Thresholds) -> None:
         breaker.thresholds = thresholds
         breaker.machine.fail_max = thresholds.failures
+        breaker.last.most = _JUDGED * thresholds.min_calls
         breaker.rests_until = min(breaker.rests_until, self._clock.monotonic() + thresholds.max_open_s)
 
     def _outdated(self, seat: Seat) -> bool:
@@ -200,8 +200,7 @@ class Breakers:
 
     def _recovered(self, seat_id: str, breaker: _Breaker) -> None:
         breaker.rest_s = 0.0
-        breaker.calls.clear()
-        breaker.failures.clear()
+        breaker.last.clear()
         breaker.generation = next(self._generations)
         self._on_change(StateChange(seat_id, "clear", "it answered again when it was tried"))
 
@@ -223,15 +222,22 @@ def _tell(machine: CircuitBreaker, *, failed: bool) -> None:
 
 
 def _too_often(breaker: _Breaker, *, failed: bool) -> str | None:
-    """Counts one more outcome; in words, if too large a share of the last minute's calls has failed."""
-    breaker.calls.add()
-    if not failed:
+    """Counts one more outcome; in words, if too large a share of the last calls has failed."""
+    last, thresholds = breaker.last, breaker.thresholds
+    last.add(failed=failed)
+    if not failed or last.calls < thresholds.min_calls or last.failures < _enough(thresholds, last.calls):
         return None
-    breaker.failures.add()
-    calls, failures = breaker.calls.total(), breaker.failures.total()
-    if calls < breaker.thresholds.min_calls or failures < breaker.thresholds.failure_rate * calls:
-        return None
-    return f"{failures} of the last minute's {calls} calls failed"
+    return f"{last.failures} of the last {last.calls} calls failed"
+
+
+def _enough(thresholds: Thresholds, calls: int) -> float:
+    """How many failures among so many calls are too many: the rate's share of them, less what chance may take off it.
+
+    A seat that fails at the rate itself shows less than that half of the time, and for long after a good start. A rate
+    of 1 leaves nothing to chance.
+    """
+    rate = thresholds.failure_rate
+    return rate * calls - _CHANCE * rate * (1 - rate) * (calls - thresholds.min_calls)
 
 
 def _home(registry: Registry, seat_id: str) -> tuple[str, Secret | None] | None:

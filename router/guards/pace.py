@@ -14,29 +14,9 @@ from dataclasses import dataclass, field
 
 from router.clock import Clock
 from router.guards.breaker import Outcome
+from router.guards.usual import HALF_LIFE_S, RECENT, UNHEARD_S, Kind
 
-_HALF_LIFE_S = 30.0  # how soon what nobody confirms is forgotten: the rhythm in which a doubted seat has another try
-_RECENT = 0.3  # the newest answer's weight in the recent means: two or three tell of a change, one alone does not
-_UNHEARD_S = 1.0  # what a seat without history is taken to need while its first answer is awaited
-
-# What is usual is learned from the first answers as they come; later it changes by the hour. A seat that gets slow
-# under full load must not be able to make slowness usual before anybody has noticed.
-_FIRST = 256
-_USUAL_HALF_LIFE_S = 3600.0
-_ENOUGH = 5  # answers before anything is usual, and so before anything can be late
-
-# Waiting times are about log-normal, so their spread is measured in factors of the usual time. An attempt is late past
-# 2.5 standard deviations, as one in 160 is; but not below 3 times the usual, lest a seat that never varied be doubted
-# for little. Answers have become slower when their recent mean is off by five deviations of such a mean, and by a
-# factor of 5 at least. Both end at 16, so that 25 times slower is always noticed. Nothing below an eighth of a second
-# is late: one busy moment of ours may last as long, and at 20 requests a second it costs three of them.
-_LATE_DEVIATIONS, _LATE_FACTOR = 2.5, 3.0
-_SLOWER_DEVIATIONS, _SLOWER_FACTOR = 5.0 * math.sqrt(_RECENT / (2 - _RECENT)), 5.0
-_MOST_FACTOR = 16.0
-_LEAST_LATE_S = 0.125
-_SHORTEST_S = 1e-6  # of which there is a logarithm
-_P95_DEVIATIONS = 1.645  # of a normal distribution
-_SIGMA_PER_MEAN_DEVIATION = math.sqrt(math.pi / 2)
+_WITNESSES = 2  # of those who wait at a silent seat, so many wait on: one may have been lost by itself
 
 
 class Pace:
@@ -45,13 +25,13 @@ class Pace:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seats: dict[str, _Seat] = {}
-        self._under_way: dict[int, tuple[_Seat, _Kind]] = {}
+        self._under_way: dict[int, tuple[_Seat, Kind]] = {}
         self._tickets = itertools.count()
 
     def began(self, seat_id: str, *, streamed: bool = False) -> int:
         """An attempt has been sent; returns the ticket by which its further fate is told."""
         seat = self._seats.setdefault(seat_id, _Seat())
-        kind = seat.streams if streamed else seat.wholes
+        kind = seat.kind(streamed)
         ticket = next(self._tickets)
         kind.waiting[ticket] = self._clock.monotonic()
         self._under_way[ticket] = seat, kind
@@ -65,12 +45,12 @@ class Pace:
             seat.answered(kind, began, self._clock.monotonic())
 
     def ended(self, ticket: int, outcome: Outcome) -> None:
-        """The attempt is over. `nothing` leaves the estimates alone, but a silence that was too long stays a doubt."""
+        """The attempt is over. `nothing` leaves the estimates alone, but a silence nobody outlasts stays a doubt."""
         seat, kind = self._under_way.pop(ticket)
         began = kind.waiting.pop(ticket, None)
         now = self._clock.monotonic()
         if outcome != "nothing":
-            seat.error_rate += _RECENT * ((outcome == "failure") - seat.error_rate)
+            seat.error_rate += RECENT * ((outcome == "failure") - seat.error_rate)
         if outcome == "ok":
             seat.answered(kind, began, now)
         elif began is not None:
@@ -84,17 +64,32 @@ class Pace:
         seat = self._seats.get(seat_id)
         if seat is None:
             return 0.0
-        kind = seat.streams if streamed else seat.wholes
+        kind = seat.kind(streamed)
         now = self._clock.monotonic()
         return max(kind.expected_s(now) * (1 + seat.error_rate), kind.oldest_s(now)) * (1 + seat.waiting)
 
     def p95_s(self, seat_id: str, *, streamed: bool = False) -> float | None:
         """Of twenty first signs of life, nineteen have come by then; None before there were enough to say so."""
         seat = self._seats.get(seat_id)
-        kind = None if seat is None else seat.streams if streamed else seat.wholes
-        if kind is None or kind.answers < _ENOUGH:
-            return None
-        return math.exp(kind.log_usual + _P95_DEVIATIONS * _SIGMA_PER_MEAN_DEVIATION * kind.log_deviation)
+        return None if seat is None else seat.kind(streamed).p95_s
+
+    def late_s(self, ticket: int) -> float:
+        """An attempt that has waited so long is late; infinite before there were enough answers to say so."""
+        _, kind = self._under_way[ticket]
+        return kind.late_s
+
+    def in_vain(self, ticket: int) -> bool:
+        """Whether an attempt waits where nobody is answered any more: it is late, and so are older ones.
+
+        Never for the oldest two: by them it is known when the seat speaks again, or that it fails. Nor for one that was
+        overtaken: a long answer among others is no silence.
+        """
+        seat, kind = self._under_way[ticket]
+        began, now = kind.waiting.get(ticket), self._clock.monotonic()
+        if began is None or began <= kind.served:
+            return False
+        hopeless = seat.silent_s(began, now) >= kind.late_s or now - began >= kind.overdue_s
+        return hopeless and ticket not in itertools.islice(kind.in_line(), _WITNESSES)
 
     def doubtful(self, seat_id: str) -> str | None:
         """Why every sound seat should be asked before this one, or None. It has a try again every half-life."""
@@ -107,79 +102,19 @@ class Pace:
 
 
 @dataclass(slots=True)
-class _Kind:
-    """Answers of one kind at one seat, streams or whole ones. Times are monotonic, `log_` means of logarithms."""
-
-    waiting: dict[int, float] = field(default_factory=dict)  # ticket → when it began, oldest first
-    sampled_at: float = 0.0
-    recent_s: float | None = None
-    log_recent: float = 0.0
-    answers: int = 0
-    log_usual: float = 0.0
-    log_deviation: float = 0.0
-
-    @property
-    def late_s(self) -> float:
-        """An answer that takes so long is late."""
-        if self.answers < _ENOUGH:
-            return math.inf
-        return max(_LEAST_LATE_S, math.exp(self.log_usual) * self._factor(_LATE_DEVIATIONS, _LATE_FACTOR))
-
-    @property
-    def slower(self) -> str | None:
-        """In words, when recent answers take far longer than usual."""
-        factor = math.exp(self.log_recent - self.log_usual)
-        late = self.answers >= _ENOUGH and self.log_recent >= math.log(_LEAST_LATE_S)
-        if not late or factor < self._factor(_SLOWER_DEVIATIONS, _SLOWER_FACTOR):
-            return None
-        return f"answers {factor:.0f} times slower than it did"
-
-    def oldest_s(self, now: float) -> float:
-        """How long the oldest unanswered attempt has waited."""
-        return now - next(iter(self.waiting.values()), now)
-
-    def expected_s(self, now: float) -> float:
-        """The recent mean: it fades while nobody asks, but while somebody waits it counts in full."""
-        if self.waiting:
-            return _UNHEARD_S if self.recent_s is None else self.recent_s
-        return (self.recent_s or 0.0) * _remaining(now - self.sampled_at, _HALF_LIFE_S)
-
-    def answered(self, took_s: float, now: float) -> None:
-        """Takes in how long an answer took."""
-        self.answers += 1
-        by_the_hour = 1 - _remaining(now - self.sampled_at, _USUAL_HALF_LIFE_S)
-        weight = 1 / self.answers if self.answers <= _FIRST else min(by_the_hour, 1 / _FIRST)
-        log_took = math.log(max(took_s, _SHORTEST_S))
-        self.log_usual += weight * (log_took - self.log_usual)
-        self.log_deviation += weight * (abs(log_took - self.log_usual) - self.log_deviation)
-        self.waited(took_s, now)
-
-    def waited(self, took_s: float, now: float) -> None:
-        """Takes a time into the recent means, whether or not an answer was the end of it."""
-        log_took = math.log(max(took_s, _SHORTEST_S))
-        if self.recent_s is None:
-            self.recent_s, self.log_recent = took_s, log_took
-        else:
-            weight = 1 - (1 - _RECENT) * _remaining(now - self.sampled_at, _HALF_LIFE_S)
-            self.recent_s += weight * (took_s - self.recent_s)
-            self.log_recent += _RECENT * (log_took - self.log_recent)
-        self.sampled_at = now
-
-    def _factor(self, deviations: float, least: float) -> float:
-        spread = math.exp(deviations * _SIGMA_PER_MEAN_DEVIATION * self.log_deviation)
-        return min(max(spread, least), _MOST_FACTOR)
-
-
-@dataclass(slots=True)
 class _Seat:
     """One seat: its two kinds of answers, and the doubt that both have part in."""
 
-    streams: _Kind = field(default_factory=_Kind)
-    wholes: _Kind = field(default_factory=_Kind)
+    streams: Kind = field(default_factory=Kind)
+    wholes: Kind = field(default_factory=Kind)
     error_rate: float = 0.0
     heard_at: float = -math.inf
     doubt: str | None = None
     doubted_at: float = 0.0
+
+    def kind(self, streamed: bool) -> Kind:
+        """What is known of its streams, or of its whole answers."""
+        return self.streams if streamed else self.wholes
 
     @property
     def waiting(self) -> int:
@@ -189,20 +124,31 @@ class _Seat:
     def doubtful(self, now: float) -> str | None:
         """See `Pace.doubtful`."""
         for kind in (self.streams, self.wholes):
-            silent_s = self._silent_s(now - kind.oldest_s(now), now)
+            oldest_s = kind.oldest_s(now)
+            if oldest_s < kind.late_s:
+                continue
+            silent_s = self.silent_s(now - oldest_s, now)
             if silent_s >= kind.late_s:
                 return f"silent for {silent_s:.1f} s"
+            if kind.is_overdue(now):
+                return "answers nobody in time"
         if self.doubt is None or not self._to_be_tried(now):
             return self.doubt
         return "is being tried again" if self.waiting else None
 
-    def answered(self, kind: _Kind, began: float | None, now: float) -> None:
+    def silent_s(self, began: float, now: float) -> float:
+        """How long an attempt has waited while nothing else was heard: one long answer among others is no silence."""
+        return now - max(began, self.heard_at)
+
+    def answered(self, kind: Kind, began: float | None, now: float) -> None:
         """A sign of life; `began` is None when it was not the attempt's first."""
         self.heard_at = now
         if began is None:
             return
         took_s = now - began
         in_time = took_s < kind.late_s
+        if in_time:
+            kind.served = max(kind.served, began)
         if in_time and self.doubt and self._to_be_tried(now):
             kind.recent_s = None  # what was slow then is not held against a seat that is in time now
         kind.answered(took_s, now)
@@ -213,14 +159,15 @@ class _Seat:
         else:
             self._still_doubtful(now)
 
-    def unanswered(self, kind: _Kind, began: float, now: float, *, failed: bool) -> None:
-        """An attempt has ended without a sign of life."""
-        silent_s = self._silent_s(began, now)
+    def unanswered(self, kind: Kind, began: float, now: float, *, failed: bool) -> None:
+        """An attempt has ended without a sign of life; its silence stays a doubt unless an older one outlasts it."""
+        silent_s = self.silent_s(began, now)
+        outlasted = not failed and kind.oldest_s(now) >= now - began
         if failed:
             # A failure may be quick, but is no quick answer: it counts as at least the time that an answer takes.
-            kind.waited(max(now - began, _UNHEARD_S if kind.recent_s is None else kind.recent_s), now)
+            kind.waited(max(now - began, UNHEARD_S if kind.recent_s is None else kind.recent_s), now)
             self._still_doubtful(now)
-        if silent_s >= kind.late_s:
+        if silent_s >= kind.late_s and not outlasted:
             self._doubt(f"was silent for {silent_s:.1f} s", now)
         elif failed and kind.slower:
             self._doubt(kind.slower, now)
@@ -232,13 +179,5 @@ class _Seat:
         if self.doubt:
             self.doubted_at = now
 
-    def _silent_s(self, began: float, now: float) -> float:
-        """How long an attempt has waited while nothing else was heard: one long answer among others is no silence."""
-        return now - max(began, self.heard_at)
-
     def _to_be_tried(self, now: float) -> bool:
-        return now - self.doubted_at >= _HALF_LIFE_S
-
-
-def _remaining(idle_s: float, half_life_s: float) -> float:
-    return math.exp2(-idle_s / half_life_s)
+        return now - self.doubted_at >= HALF_LIFE_S

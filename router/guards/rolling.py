@@ -1,6 +1,8 @@
-"""Counting what happened lately: a window that moves in slices."""
+"""Counting what happened lately: in a window that moves in slices, or among the last few calls."""
 
 from __future__ import annotations
+
+from collections import deque
 
 from router.clock import Clock
 
@@ -41,3 +43,32 @@ class RollingCount:
             self._total -= self._counts[place]
             self._counts[place] = 0
         self._newest = now
+
+
+class LastOutcomes:
+    """How the last `most` calls ended, as far as they ended in the last `window_s` seconds; O(1) per call."""
+
+    def __init__(self, clock: Clock, window_s: float, most: int) -> None:
+        self.most = most
+        self.failures = 0
+        self._clock = clock
+        self._window_s = window_s
+        self._ended: deque[tuple[float, bool]] = deque()  # (monotonic, whether it failed)
+
+    @property
+    def calls(self) -> int:
+        """How many there are, as of the last one."""
+        return len(self._ended)
+
+    def add(self, *, failed: bool) -> None:
+        """Counts a call that has ended now, and forgets those that are too many or too old."""
+        now = self._clock.monotonic()
+        self._ended.append((now, failed))
+        self.failures += failed
+        while len(self._ended) > self.most or self._ended[0][0] <= now - self._window_s:
+            self.failures -= self._ended.popleft()[1]
+
+    def clear(self) -> None:
+        """Begins again from nothing."""
+        self._ended.clear()
+        self.failures = 0

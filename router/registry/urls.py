@@ -53,6 +53,12 @@ def check_base_url(url: str) -> SplitResult:
     return parts
 
 
+def is_forbidden_address(host: str) -> bool:
+    """True for an IP address that no provider has: of a metadata service, link-local, multicast and the like."""
+    address = _address(host)
+    return address is not None and _is_forbidden(address)
+
+
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
@@ -68,7 +74,7 @@ def _check_host(host: str, *, secure: bool) -> None:
     address = _address(host)
     if address is None and (not _HOST.fullmatch(host) or _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2])):
         raise ValueError("base_url has no valid host: a name, or an IP address in its usual form")
-    if host.lower() in _METADATA_HOSTS or (address is not None and _is_forbidden(address)):
+    if host.lower() in _METADATA_HOSTS or is_forbidden_address(host):
         raise ValueError("base_url points at a metadata service or an address that no provider has")
     if not secure and not _is_home(host, address):
         raise ValueError(

@@ -35,11 +35,11 @@ def check(arguments: argparse.Namespace, settings: Settings) -> int:
 async def _look(registry: Registry) -> list[Finding]:
     from router.live import look
     from router.log import MASK
-    from router.transport import AiohttpTransport
+    from router.transport import HttpTransport
 
     keys = (provider.api_key for provider in registry.providers.values())
     MASK.know(key.reveal() for key in keys if key is not None)
-    transport = AiohttpTransport()
+    transport = HttpTransport()
     try:
         return await look(registry, transport, MASK.clean_cut)
     finally:

@@ -8,13 +8,14 @@ import itertools
 import math
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import pytest
 
 from router.guards.breaker import Outcome
 from router.guards.pace import Pace
+from router.guards.retry_budget import RetryBudget
 from tests.routing import FakeTime
 
 TIMEOUT_S = 10.0
@@ -30,28 +31,38 @@ class Fleet:
         self.time = FakeTime(monotonic=0.0)
         self.pace = Pace(self.time.clock)
         self.sent: list[tuple[float, str]] = []
+        self.waited: dict[int, float] = {}  # the place in `sent` → seconds to the first sign of life or the end
         self.doubts = 0
         self._takes = takes
         self._choice = choice
         self._rng = random.Random(seed)
-        self._ends: list[tuple[float, int, Outcome]] = []
+        self._retries = RetryBudget(self.time.clock)
+        self._under_way: dict[int, int] = {}  # ticket → the place in `sent`
+        self._events: list[tuple[float, int, Outcome | Literal["look"]]] = []
 
     def run(self, for_s: float, rps: float = 20.0) -> None:
         """Sends requests evenly for so long."""
         begin = self.time.monotonic
         for place in range(round(for_s * rps)):
             self._pass_to(begin + place / rps)
-            self._send(self._chosen())
+            self._retries.request()
+            self._send(self._chosen(self._takes))
         self._pass_to(begin + for_s)
 
     def share(self, seat: str, since: float, until: float = math.inf) -> int:
         """How many requests a seat got in a time."""
         return sum(since <= at < until and to == seat for at, to in self.sent)
 
-    def _chosen(self) -> str:
-        sound = [seat for seat in self._takes if self.pace.doubtful(seat) is None]
-        self.doubts += len(sound) < len(self._takes)
-        seats = sound or list(self._takes)
+    def victims(self, seat: str, since: float, waited_s: float) -> int:
+        """How many of those that were sent there since then have waited so long."""
+        return sum(
+            at >= since and to == seat and self.waited[place] >= waited_s for place, (at, to) in enumerate(self.sent)
+        )
+
+    def _chosen(self, among: Collection[str]) -> str:
+        sound = [seat for seat in among if self.pace.doubtful(seat) is None]
+        self.doubts += len(sound) < len(among)
+        seats = sound or list(among)
         if self._choice == "rank" or len(seats) == 1:
             return seats[0]
         return min(self._rng.sample(seats, 2), key=self.pace.cost)
@@ -59,16 +70,34 @@ class Fleet:
     def _send(self, seat: str) -> None:
         now = self.time.monotonic
         takes_s = self._takes[seat](now)
+        ticket = self.pace.began(seat)
+        self._under_way[ticket] = len(self.sent)
         self.sent.append((now, seat))
         ended: Outcome = "ok" if takes_s < TIMEOUT_S else "failure"
-        heapq.heappush(self._ends, (now + min(takes_s, TIMEOUT_S), self.pace.began(seat), ended))
+        heapq.heappush(self._events, (now + min(takes_s, TIMEOUT_S), ticket, ended))
+        heapq.heappush(self._events, (now + self.pace.late_s(ticket), ticket, "look"))
 
     def _pass_to(self, moment: float) -> None:
-        while self._ends and self._ends[0][0] <= moment:
-            end, ticket, outcome = heapq.heappop(self._ends)
-            self.time.pass_(end - self.time.monotonic)
-            self.pace.ended(ticket, outcome)
+        while self._events and self._events[0][0] <= moment:
+            at, ticket, event = heapq.heappop(self._events)
+            self.time.pass_(at - self.time.monotonic)
+            if ticket not in self._under_way:
+                continue
+            if event != "look":
+                self._end(ticket, event)
+            elif self.pace.in_vain(ticket) and len(self._takes) > 1 and self._retries.try_again():
+                left = self._end(ticket, "nothing")
+                self._send(self._chosen(self._takes.keys() - {left}))
+            else:
+                heapq.heappush(self._events, (at + 0.1, ticket, "look"))
         self.time.pass_(moment - self.time.monotonic)
+
+    def _end(self, ticket: int, outcome: Outcome) -> str:
+        place = self._under_way.pop(ticket)
+        self.pace.ended(ticket, outcome)
+        began, seat = self.sent[place]
+        self.waited[place] = self.time.monotonic - began
+        return seat
 
 
 def jittered(median_s: float, sigma: float, seed: int = 0) -> Takes:
@@ -122,6 +151,30 @@ def test_a_rank_does_not_protect_a_quick_seat_that_fails(bad_s: float, most: int
     fleet.run(40)
     assert fleet.share("a", 0, 30) == 600
     assert 1 <= fleet.share("a", 30) <= most
+
+
+@pytest.mark.parametrize("choice", ["cost", "rank"])
+@pytest.mark.parametrize("sigma", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize(("slower", "most"), [(SILENT, 3), (25.0, 5)])
+def test_few_wait_to_the_end_where_many_were_sent_before_it_could_be_known(
+    choice: Literal["cost", "rank"], sigma: float, slower: float, most: int
+) -> None:
+    victims, sent = [], []
+    for seed in range(5):
+        good, bad = jittered(0.4, sigma, seed), jittered(slower * 0.4, sigma, seed + 100)
+        fleet = fleet_of(2, always(SILENT) if slower == SILENT else bad, good, choice, seed)
+        fleet.run(60)
+        victims.append(fleet.victims("a", 30, 6.0))
+        sent.append(fleet.share("a", 30))
+    assert max(sent) > 3
+    assert 1 <= max(victims) <= most
+
+
+@pytest.mark.parametrize("median_s", [0.7, 1.0])
+def test_the_longer_a_seat_takes_as_a_rule_the_more_its_equals_take_over(median_s: float) -> None:
+    fleet = fleet_of(2, always(SILENT), jittered(median_s, 0.6))
+    fleet.run(60)
+    assert 1 <= fleet.victims("a", 30, TIMEOUT_S) <= 3
 
 
 def test_a_seat_that_takes_long_as_a_rule_costs_little_more_than_nobody_can_know() -> None:
@@ -286,6 +339,73 @@ def test_streams_and_whole_answers_do_not_make_each_other_look_late(seat: Watche
             assert seat.doubt() is None
         seat.pace.ended(ticket, "ok")
     assert 0.2 < seat.cost(streamed=True) < 0.4 < 5 < seat.cost() < 7
+
+
+def test_whoever_is_late_leaves_a_silent_seat_but_the_two_oldest(seat: Watched) -> None:
+    seat.attempts(10, 0.4)
+    tickets = []
+    for _ in range(5):
+        tickets.append(seat.pace.began("a"))
+        seat.time.pass_(0.1)
+    assert seat.pace.late_s(tickets[0]) == pytest.approx(1.2)
+    seat.time.pass_(0.85)
+    assert [seat.pace.in_vain(ticket) for ticket in tickets] == [False, False, False, False, False]
+    seat.time.pass_(0.1)
+    assert [seat.pace.in_vain(ticket) for ticket in tickets] == [False, False, True, False, False]
+    seat.time.pass_(0.2)
+    assert [seat.pace.in_vain(ticket) for ticket in tickets] == [False, False, True, True, True]
+    seat.pace.ended(tickets[0], "failure")
+    assert [seat.pace.in_vain(ticket) for ticket in tickets[1:]] == [False, False, True, True]
+
+
+def test_nobody_leaves_a_seat_that_answers_others(seat: Watched) -> None:
+    seat.attempts(10, 0.4)
+    stuck = [seat.pace.began("a") for _ in range(5)]
+    for _ in range(20):
+        seat.attempt(0.4)
+        assert not any(seat.pace.in_vain(ticket) for ticket in stuck)
+    seat.time.pass_(1.5)  # by now it is silent, but what these wait for are long answers
+    assert not any(seat.pace.in_vain(ticket) for ticket in stuck)
+
+
+def test_a_seat_that_answers_all_too_late_is_left_though_it_is_heard(seat: Watched) -> None:
+    seat.attempts(100, 0.4)
+    tickets = [seat.pace.began("a") for _ in range(6)]
+    for ticket, after_s in zip(tickets, (1.3, 1.0), strict=False):
+        seat.time.pass_(after_s)
+        seat.pace.ended(ticket, "ok")
+    assert seat.doubt() == "answers nobody in time"
+    assert [seat.pace.in_vain(ticket) for ticket in tickets[2:]] == [False, False, True, True]
+
+
+def test_nobody_leaves_before_anything_is_usual_or_after_a_first_token(seat: Watched) -> None:
+    seat.attempts(4, 0.4, streamed=True)
+    early = [seat.pace.began("a", streamed=True) for _ in range(5)]
+    seat.time.pass_(60)
+    assert {seat.pace.late_s(ticket) for ticket in early} == {math.inf}
+    assert not any(seat.pace.in_vain(ticket) for ticket in early)
+    for ticket in early:
+        seat.pace.first_token(ticket)
+    seat.time.pass_(60)
+    assert not any(seat.pace.in_vain(ticket) for ticket in early)
+
+
+@pytest.mark.parametrize(("then_s", "doubt"), [(0.1, None), (3.0, "was silent for 4.2 s")])
+def test_who_leaves_says_nothing_that_those_who_stay_do_not_know_better(
+    seat: Watched, then_s: float, doubt: str | None
+) -> None:
+    seat.attempts(10, 0.4)
+    stay = [seat.pace.began("a"), seat.pace.began("a")]
+    leave = [seat.pace.began("a"), seat.pace.began("a")]
+    seat.time.pass_(1.2)
+    for ticket in leave:
+        assert seat.pace.in_vain(ticket)
+        seat.pace.ended(ticket, "nothing")
+    assert seat.doubt() == "silent for 1.2 s"
+    seat.time.pass_(then_s)
+    for ticket in stay:
+        seat.pace.ended(ticket, "failure" if doubt else "ok")
+    assert seat.doubt() == doubt
 
 
 def test_a_silence_is_told_with_its_length_and_forgiven_when_it_ends_soon(seat: Watched) -> None:
