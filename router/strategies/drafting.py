@@ -83,19 +83,24 @@ async def gather_drafts(plan: Plan, calls: Calls, count: int, share: float) -> D
 
 
 def grace(asked: int, spares: int = 0) -> Callable[[Sequence[Vote], float], float | None]:
-    """How long stragglers are waited for: half as long again, once most of those that can answer have.
-
-    5 s at most, and a quarter of a second at least: among quick seats half as long again is no time at all.
-    """
+    """How long stragglers are waited for: for `straggler_s` once most of those that can answer have."""
 
     def more_s(votes: Sequence[Vote], elapsed_s: float) -> float | None:
         answered = sum(vote.ok for vote in votes)
         lost = max(0, len(votes) - answered - spares)
         if answered < max(2, (asked - lost) // 2 + 1):
             return None
-        return min(max(0.5 * elapsed_s, _LEAST_GRACE_S), _LONGEST_GRACE_S)
+        return straggler_s(elapsed_s)
 
     return more_s
+
+
+def straggler_s(elapsed_s: float) -> float:
+    """How long the slow are waited for when others have taken so long: half as long again.
+
+    5 s at most, and a quarter of a second at least: among quick seats half as long again is no time at all.
+    """
+    return min(max(0.5 * elapsed_s, _LEAST_GRACE_S), _LONGEST_GRACE_S)
 
 
 def failure(votes: Iterable[Vote]) -> ProviderError:

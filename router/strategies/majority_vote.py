@@ -1,6 +1,7 @@
 """majority-vote: several seats answer, and what most of their weight says is the answer.
 
-As soon as no vote that is still out could change the decision, the answer leaves and the rest is cancelled.
+As soon as no vote that is still out could change the decision, the answer leaves and the rest is cancelled. Where one
+could, but a quorum has spoken and one answer leads, the slow ones get half as long again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from router.calls import Ask, Calls, Decision, Mark
 from router.plan import Plan
 from router.registry.model import Seat
 from router.strategies.cluster import grouped
-from router.strategies.drafting import failure
+from router.strategies.drafting import failure, straggler_s
 from router.strategies.fencing import readable
 from router.strategies.ruling import Cast, Rule, Ruling, is_settled, rule_on
 from router.strategies.tally import weights_by_key
@@ -38,8 +39,13 @@ async def majority_vote(plan: Plan, calls: Calls) -> Decision:
         calls.tell("tally", counts=_shown(cast), out=len(out))
         return is_settled(cast, out, rule)
 
+    def grace(votes: Sequence[Vote], elapsed_s: float) -> float | None:
+        ruling = rule_on(reader.cast(votes), rule)
+        led = ruling.refused is None and ruling.count.quorum_met and not ruling.count.tied
+        return straggler_s(elapsed_s) if led else None  # a tie is worth waiting for who breaks it
+
     timeout_s = calls.remaining_s() * _SHARE
-    votes = await calls.gather(panel.asks, enough=enough, timeout_s=timeout_s, spares=panel.spares)
+    votes = await calls.gather(panel.asks, enough=enough, grace=grace, timeout_s=timeout_s, spares=panel.spares)
     flags = ["self_consistency"] if panel.sampled else []
     same: Mapping[str, str] = {}
     judged: Mapping[str, Mark] = {}
