@@ -143,7 +143,7 @@ class Gate:
 
     def retry_after_s(self) -> int:
         """When a caller who was turned away should ask again."""
-        return self._rng.choice(RETRY_AFTER_S)
+        return RETRY_AFTER_S[int(self._rng.random() * len(RETRY_AFTER_S))]
 
     async def run(self) -> None:
         """Samples the load until it is cancelled."""

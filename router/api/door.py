@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import orjson
 
 from router.api.errors import ApiError
@@ -20,7 +22,9 @@ class GateDoor:
     def __init__(self, gate: Gate, telemetry: Telemetry, clock: Clock) -> None:
         self._gate = gate
         self._telemetry = telemetry
-        self._clock = clock
+        # No log or table knows a request that was turned away, so its id need only be like no other.
+        stem = new_id(clock)[:24]
+        self._ids = (f"{stem}{number:012x}".encode() for number in itertools.count())
 
     def watches(self, line: bytes) -> bool:
         """Whether a request that begins with this line has to enter."""
@@ -31,7 +35,7 @@ class GateDoor:
         if self._gate.enter():
             return None
         self._telemetry.shed.inc()
-        return _REFUSALS[self._gate.retry_after_s()].replace(_AN_ID, new_id(self._clock).encode())
+        return _REFUSALS[self._gate.retry_after_s()].replace(_AN_ID, next(self._ids))
 
     def leave(self) -> None:
         """A request that entered has been answered, or its caller has gone."""

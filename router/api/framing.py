@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_ODD = (b"\r\ntransfer-", b"\r\nexpect", b"\r\nupgrade", b"\r\nconnection: close")
+_ODD = re.compile(rb"\r\n(?:transfer-|expect|upgrade|connection: close)")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?:\r\n|\Z)")
 
 
@@ -18,7 +18,7 @@ def request_bytes(data: bytes) -> int | None:
     if end < 0:
         return None
     head = data[:end].lower()
-    if any(name in head for name in _ODD) or head.count(b"\n") != head.count(b"\r\n"):
+    if _ODD.search(head) or head.count(b"\n") != head.count(b"\r\n"):
         return None
     lengths = head.count(b"content-length")
     if not lengths:
