@@ -1,3 +1,15 @@
 """Fixtures for all tests: real stores, scripted providers, and daemons that answer on a real port."""
 
-pytest_plugins = ["tests.fixtures_stores", "tests.fixtures_daemon", "tests.fixtures_twelve"]
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = [
+    "tests.steady",
+    "tests.fixtures_patience",
+    "tests.fixtures_stores",
+    "tests.fixtures_daemon",
+    "tests.fixtures_twelve",
+]
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -14,6 +17,8 @@ import pytest
 
 from router import log
 from router.app import Daemon
+from router.clock import Clock
+from router.registry.watch import Watcher
 from router.settings import load_settings
 from tests.scripted import Scripted, scripted
 
@@ -93,10 +98,21 @@ async def providers() -> AsyncIterator[Callable[[int], Awaitable[list[Scripted]]
         yield start
 
 
+_OF_POSTGRES = ("router.stores.opening._GRACE_S", "router.api.votes.FLUSH_S", "router.api.changes.FLUSH_S")
+
+
 @pytest.fixture
-async def start_daemon(tmp_path: Path, pg_dsn: str, redis_url: str) -> AsyncIterator[Start]:
-    """Starts a daemon on a registry text; `env` adds or replaces settings and keys."""
+async def start_daemon(
+    tmp_path: Path, pg_dsn: str, redis_url: str, patience_s: float | None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Start]:
+    """Starts a daemon on a registry text; `env` adds or replaces settings and keys.
+
+    Its clock is that of the test's loop. What it does by itself now and then does not come in the midst of a test: its
+    first regular probe is due after a minute, and its registry is only read again when it is told to.
+    """
     log.configure("info", "json")
+    monkeypatch.setattr("router.probing.random", SimpleNamespace(random=lambda: 0.0))
+    monkeypatch.setattr("router.app.Watcher", partial(Watcher, poll_s=3600.0))
     async with AsyncExitStack() as stack:
 
         async def start(registry: str, env: Mapping[str, str] | None = None) -> Running:
@@ -112,9 +128,14 @@ async def start_daemon(tmp_path: Path, pg_dsn: str, redis_url: str) -> AsyncIter
                 **(env or {}),
             }
             (tmp_path / "data").mkdir(exist_ok=True)
-            daemon = Daemon(load_settings(settings))
+            if patience_s is not None:
+                monkeypatch.setattr("router.shedding.PATIENCE_S", patience_s)
+            for name in _OF_POSTGRES if patience_s is not None and settings["DATABASE_URL"] == pg_dsn else ():
+                monkeypatch.setattr(name, patience_s)
+            daemon = Daemon(load_settings(settings), Clock(monotonic=asyncio.get_running_loop().time))
             await stack.enter_async_context(daemon.running({"KEY": "sk-scripted-key", **settings}))
-            session = await stack.enter_async_context(aiohttp.ClientSession())
+            callers = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+            session = await stack.enter_async_context(callers)
             return Running(daemon, session, path)
 
         yield start

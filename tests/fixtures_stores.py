@@ -65,7 +65,7 @@ async def empty_pg_dsn(stores: Stores) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def redis_url(stores: Stores) -> str:
+async def redis_url(stores: Stores, patience: None) -> str:
     """The URL of a Valkey that holds nothing."""
     client = redis.asyncio.Redis.from_url(stores.redis_url)
     await client.flushall()

@@ -18,6 +18,9 @@ from tests.scripted import Scripted
 Providers = Callable[[int], Awaitable[list[Scripted]]]
 Caller = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
+LIMIT_S = 20.0
+"""How long a test waits for what must come; it only ends a test that would never end."""
+
 
 def log_text() -> io.StringIO:
     """The daemon's log from now on."""
@@ -33,7 +36,7 @@ def seats(providers: list[Scripted], **timeouts: str) -> str:
     return registry_for(providers).replace("    models:\n", rules + "    models:\n")
 
 
-async def until(true: Callable[[], bool], limit_s: float = 1.0) -> None:
+async def until(true: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
     """Waits for a condition; raises `TimeoutError` when it does not come true in time."""
     async with asyncio.timeout(limit_s):
         while not true():
@@ -76,7 +79,7 @@ def chat_body(**fields: Any) -> bytes:
     return json.dumps(document).encode()
 
 
-async def answer(reader: asyncio.StreamReader, limit_s: float = 2.0) -> tuple[int, Any]:
+async def answer(reader: asyncio.StreamReader, limit_s: float = LIMIT_S) -> tuple[int, Any]:
     """The status and JSON body of the next response on a connection."""
     async with asyncio.timeout(limit_s):
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -84,7 +87,7 @@ async def answer(reader: asyncio.StreamReader, limit_s: float = 2.0) -> tuple[in
         return int(head.split()[1]), json.loads(await reader.readexactly(length))
 
 
-async def closed(reader: asyncio.StreamReader, limit_s: float = 2.0) -> bytes:
+async def closed(reader: asyncio.StreamReader, limit_s: float = LIMIT_S) -> bytes:
     """What comes until the other side ends the connection."""
     async with asyncio.timeout(limit_s):
         try:

@@ -79,7 +79,7 @@ async def at_terminal(*words: str, columns: int = 80, rows: int = 24) -> tuple[i
     )  # fmt: skip
     os.close(theirs)
     heard = asyncio.get_running_loop().run_in_executor(None, _all_of, ours)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         _, err = await process.communicate()
         return process.returncode or 0, (await heard).decode(), err.decode()
 

@@ -33,7 +33,7 @@ async def quorum(*words: str, env: dict[str, str] | None = None) -> tuple[int, s
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
@@ -148,7 +148,7 @@ async def test_serve_with_no_key_starts_and_says_why_nobody_can_answer(stores: A
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), 10)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
         assert line.startswith("quorum is ready at http://127.0.0.1:")
         status, _, err = await quorum("ask", "hello", "--url", line.split()[-1])
         assert status == 1
@@ -170,7 +170,7 @@ async def test_serve_with_no_key_starts_and_says_why_nobody_can_answer(stores: A
 
 async def reloaded(url: str) -> None:
     """Waits until the daemon has counted a reload."""
-    async with asyncio.timeout(5), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"{url}/metrics") as response:
                 text = await response.text()

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -190,7 +191,7 @@ async def on_terminal(fake: Fake, *words: str, **env: str) -> str:
     )  # fmt: skip
     os.close(theirs)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await process.wait()
         return os.read(ours, 65536).decode()
     finally:
@@ -239,12 +240,12 @@ async def test_watching_goes_on_while_the_daemon_is_away_and_ends_with_ctrl_c(
         pauses.append(seconds)
         if len(pauses) == 3:
             raise KeyboardInterrupt
-        asyncio.run_coroutine_threadsafe(next_scene(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(next_scene(), loop).result(30)
 
     stage = asyncio.create_task(server())
     await done.wait()
     try:
-        client = Client(fake.url, None, 1.0)
+        client = Client(fake.url, None, 30.0)
         status = await asyncio.to_thread(watch, lambda: frame(arguments, client, on), pause)
     finally:
         stage.cancel()
@@ -264,9 +265,10 @@ async def test_ctrl_c_is_the_good_end_of_watching(fake: Fake, words: tuple[str, 
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "router", "weather", "--watch", *words, "--url", fake.url,
         cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # it is ignored where tests run in background
     )  # fmt: skip
     assert process.stdout is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         seen = await process.stdout.readline()
         process.send_signal(signal.SIGINT)
         rest, err = await process.communicate()

@@ -59,7 +59,7 @@ class Demo:
 
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
-        status = self.process.wait(timeout=10)
+        status = self.process.wait(timeout=60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return status
@@ -75,7 +75,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 def test_the_printed_curl_line_answers(demo: Demo) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    printed = subprocess.run(["sh", "-c", demo.curl], capture_output=True, check=True, timeout=20)
+    printed = subprocess.run(["sh", "-c", demo.curl], capture_output=True, check=True, timeout=60)
     assert json.loads(printed.stdout)["choices"][0]["message"]["content"] == "42"
 
 
@@ -149,7 +149,7 @@ def test_a_signal_ends_every_process_and_a_second_demo_works(tmp_path: Path, num
 
         assert running.end(number) == 0
 
-        gone, alive = psutil.wait_procs(family, timeout=3)
+        gone, alive = psutil.wait_procs(family, timeout=30)
         assert alive == []
         assert len(gone) == len(family)
 
@@ -160,10 +160,10 @@ def test_after_kill_9_nothing_keeps_the_next_start_from_working(tmp_path: Path) 
     first.end(signal.SIGKILL)
 
     second = Demo(tmp_path / "data")
-    asked = subprocess.run(["sh", "-c", second.curl], capture_output=True, check=True, timeout=20)
+    asked = subprocess.run(["sh", "-c", second.curl], capture_output=True, check=True, timeout=60)
 
     assert json.loads(asked.stdout)["quorum"]["attempts"] == 1
     second_family = second.family()
     assert second.end(signal.SIGTERM) == 0
-    _, alive = psutil.wait_procs([*family, *second_family], timeout=3)
+    _, alive = psutil.wait_procs([*family, *second_family], timeout=30)
     assert alive == []

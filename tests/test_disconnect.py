@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.fixtures_daemon import Running, Start
-from tests.rim import Providers, caller, chat_body, http, seats, until
+from tests.rim import LIMIT_S, Providers, caller, chat_body, http, seats, until
 from tests.scripted import HANG, Step, chunk, stream
 
 SSE = {"Content-Type": "text/event-stream"}
@@ -27,7 +27,7 @@ async def inflight(quorum: Running) -> list[float]:
     return [float(requests.split()[1]), *(provider["inflight"] for provider in weather)]
 
 
-async def idle(quorum: Running, limit_s: float = 1.0) -> None:
+async def idle(quorum: Running, limit_s: float = LIMIT_S) -> None:
     """Waits until nothing is in flight any more."""
     async with asyncio.timeout(limit_s):
         while any(await inflight(quorum)):
@@ -50,10 +50,10 @@ async def test_a_caller_who_leaves_before_the_first_byte_ends_the_call(
 
     async with caller(quorum.url) as (_, writer):
         writer.write(http(chat_body(stream=streaming)))
-        await asyncio.wait_for(one.asked.wait(), 1)
+        await asyncio.wait_for(one.asked.wait(), LIMIT_S)
         assert await inflight(quorum) == [1, 1, 0]
 
-    await asyncio.wait_for(one.gone.wait(), 1)
+    await asyncio.wait_for(one.gone.wait(), LIMIT_S)
     await idle(quorum)
     logged = await gone(quorum)
     assert (logged["outcome"], logged["http_status"], logged["error_type"]) == ("client_gone", 499, "cancelled")
@@ -71,9 +71,9 @@ async def test_a_caller_who_leaves_in_mid_stream_ends_even_a_silent_call(
 
     async with caller(quorum.url) as (reader, writer):
         writer.write(http(chat_body(stream=True)))
-        assert b"200 OK" in await asyncio.wait_for(reader.readuntil(b"Hello"), 1)
+        assert b"200 OK" in await asyncio.wait_for(reader.readuntil(b"Hello"), LIMIT_S)
 
-    await asyncio.wait_for(one.gone.wait(), 1)
+    await asyncio.wait_for(one.gone.wait(), LIMIT_S)
     await idle(quorum)
     logged = await gone(quorum)
     assert (logged["outcome"], logged["stream"], logged["first_token_ms"]) == ("client_gone", True, None)
@@ -93,9 +93,9 @@ async def test_a_caller_who_leaves_between_two_seats_costs_no_third_call(
 
     async with caller(quorum.url) as (_, writer):
         writer.write(http(chat_body(stream=True)))
-        await asyncio.wait_for(two.asked.wait(), 1)
+        await asyncio.wait_for(two.asked.wait(), LIMIT_S)
 
-    await asyncio.wait_for(two.gone.wait(), 1)
+    await asyncio.wait_for(two.gone.wait(), LIMIT_S)
     await idle(quorum)
     outcomes = [vote["outcome"] for vote in (await gone(quorum))["votes"]]
     assert outcomes == ["failed", "client_gone"]
@@ -113,7 +113,7 @@ async def test_starting_and_leaving_two_hundred_times_leaves_nothing_behind(
     async def start_and_leave() -> None:
         async with caller(quorum.url) as (reader, writer):
             writer.write(http(chat_body(stream=True)))
-            await asyncio.wait_for(reader.readuntil(b"Hello"), 5)
+            await asyncio.wait_for(reader.readuntil(b"Hello"), LIMIT_S)
 
     await start_and_leave()
     await idle(quorum)
@@ -121,7 +121,7 @@ async def test_starting_and_leaving_two_hundred_times_leaves_nothing_behind(
     for _ in range(10):
         await asyncio.gather(*(start_and_leave() for _ in range(20)))
 
-    await idle(quorum, limit_s=5)
+    await idle(quorum)
     await until(lambda: len(process.net_connections("tcp")) <= sockets and len(asyncio.all_tasks()) <= tasks)
     assert len(one.seen) == 201
     assert len((await quorum.get("/v1/votes?outcome=client_gone&limit=1000")).json["data"]) == 201
@@ -146,7 +146,7 @@ async def test_a_caller_who_does_not_read_holds_up_the_provider_and_is_then_cut_
 
     async with caller(quorum.url, receive_buffer=4096) as (_, writer):
         writer.write(http(chat_body(stream=True)))
-        await asyncio.wait_for(one.gone.wait(), 5)
+        await asyncio.wait_for(one.gone.wait(), LIMIT_S)
         grown = process.memory_info().rss - rss
 
     assert one.said_bytes < 16 * 2**20 + kernel_bytes(), "the provider was not held up"
@@ -166,12 +166,12 @@ async def test_a_deadline_that_a_caller_slept_through_is_not_the_provider_s_fail
 
     async with caller(quorum.url, receive_buffer=4096) as (_, writer):
         writer.write(http(chat_body(stream=True, quorum={"timeout_ms": 600})))
-        await asyncio.wait_for(one.gone.wait(), 5)
+        await asyncio.wait_for(one.gone.wait(), LIMIT_S)
 
     await idle(quorum)
     vote = (await gone(quorum))["votes"][0]
     assert (vote["outcome"], vote["error_type"]) == ("client_gone", "cancelled")
-    assert 500 < vote["duration_ms"] < 3000
+    assert 500 < vote["duration_ms"] < 20_000  # the deadline, and not how long callers may be slow
 
 
 async def test_a_caller_who_leaves_while_sending_is_forgotten(start_daemon: Start, providers: Providers) -> None:
@@ -180,7 +180,7 @@ async def test_a_caller_who_leaves_while_sending_is_forgotten(start_daemon: Star
 
     async with caller(quorum.url) as (_, writer):
         writer.write(http(chat_body(), headers={"Content-Length": "1000"}))
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(LIMIT_S):
             while (await inflight(quorum))[0] != 1:
                 await asyncio.sleep(0.005)
 

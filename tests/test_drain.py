@@ -13,7 +13,7 @@ import pytest
 from router.app import Daemon
 from router.settings import load_settings
 from tests.fixtures_daemon import Reply, registry_for
-from tests.rim import Providers
+from tests.rim import LIMIT_S, Providers, until
 from tests.scripted import HANG, stream
 
 
@@ -45,12 +45,12 @@ async def test_requests_in_flight_end_well_and_new_ones_are_turned_away(
     go_on = asyncio.Event()
     one.then(replace(stream("a", "b"), hold=go_on))
     Path(env["QUORUM_REGISTRY"]).write_text(registry_for([one]))
-    daemon = Daemon(load_settings({**env, "QUORUM_DRAIN_TIMEOUT": "5s"}))
+    daemon = Daemon(load_settings({**env, "QUORUM_DRAIN_TIMEOUT": "30s"}))
 
     async with daemon.running(env):
         url = daemon.url
         asking = asyncio.create_task(ask(url, streamed=True))
-        await asyncio.wait_for(one.asked.wait(), 5)
+        await asyncio.wait_for(one.asked.wait(), LIMIT_S)
 
         async def meanwhile() -> tuple[Reply, int]:
             async with aiohttp.ClientSession() as session:
@@ -72,7 +72,8 @@ async def test_requests_in_flight_end_well_and_new_ones_are_turned_away(
 
 async def test_what_cannot_end_in_time_is_told_so(env: Mapping[str, str], providers: Providers) -> None:
     one, two = await providers(2)
-    one.then(stream("half", finish=None, end="stay"))
+    half = stream("half", finish=None, end="stay")
+    one.then(half)
     two.then(HANG)
     Path(env["QUORUM_REGISTRY"]).write_text(registry_for([one, two]))
     daemon = Daemon(load_settings({**env, "QUORUM_DRAIN_TIMEOUT": "100ms"}))
@@ -82,7 +83,8 @@ async def test_what_cannot_end_in_time_is_told_so(env: Mapping[str, str], provid
         document = {"model": "p2/m2", "messages": [{"role": "user", "content": "hello"}]}
         session = aiohttp.ClientSession()
         whole = asyncio.create_task(session.post(f"{daemon.url}/v1/chat/completions", json=document))
-        await asyncio.wait_for(asyncio.gather(one.asked.wait(), two.asked.wait()), 5)
+        await asyncio.wait_for(asyncio.gather(one.asked.wait(), two.asked.wait()), LIMIT_S)
+        await until(lambda: one.said_bytes == sum(map(len, half.pieces)))
     streamed, answered = await streaming, await whole
 
     assert streamed.status == 200
@@ -92,4 +94,4 @@ async def test_what_cannot_end_in_time_is_told_so(env: Mapping[str, str], provid
     assert answered.status == 503
     assert (await answered.json())["error"]["code"] == "draining"
     await session.close()
-    await asyncio.wait_for(asyncio.gather(one.gone.wait(), two.gone.wait()), 2)
+    await asyncio.wait_for(asyncio.gather(one.gone.wait(), two.gone.wait()), LIMIT_S)

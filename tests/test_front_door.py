@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from tests.fixtures_daemon import Start, registry_for
-from tests.rim import Providers
+from tests.rim import LIMIT_S, Providers
 from tests.scripted import HANG, error, stream, whole
 
 
@@ -99,7 +99,7 @@ async def test_when_everybody_is_limited_the_caller_hears_when_to_come_back(
     for reply in (tried, untried):
         assert reply.status == 429
         assert reply.error["code"] == "rate_limit_exceeded"
-        assert 40 <= int(reply.headers["Retry-After"]) <= 42
+        assert 20 < int(reply.headers["Retry-After"]) <= 42
     assert [attempt["error_type"] for attempt in tried.error["attempts"]] == ["rate_limited"]
     assert untried.error["attempts"] == []
     assert len(one.seen) == 1
@@ -182,7 +182,7 @@ async def test_a_deadline_ends_with_504(start_daemon: Start, providers: Provider
     reply = await quorum.chat(headers={"X-Quorum-Timeout-Ms": "300"})
 
     assert (reply.status, reply.error["code"]) == (504, "deadline_exceeded")
-    await asyncio.wait_for(one.gone.wait(), 1)
+    await asyncio.wait_for(one.gone.wait(), LIMIT_S)
 
 
 async def test_a_pinned_model_is_never_replaced(start_daemon: Start, providers: Providers) -> None:

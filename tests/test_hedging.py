@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 
 import pytest
@@ -25,9 +24,9 @@ async def test_a_silent_seat_is_overtaken(start_daemon: Start, providers: Provid
     one.then(HANG)
     two.then(stream("quick") if streamed else whole("quick"))
     running = await start_daemon(quietly(registry_for([one, two], strategies=HEDGED)))
-    began = time.monotonic()
+    began = asyncio.get_running_loop().time()
     reply = await running.chat(stream=streamed)
-    assert time.monotonic() - began < 1.0
+    assert asyncio.get_running_loop().time() - began < 1.0
     said = reply.text if streamed else reply.json["choices"][0]["message"]["content"]
     assert (reply.status, said) == (200, "quick")
     await asyncio.wait_for(one.gone.wait(), 1.0)

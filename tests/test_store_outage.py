@@ -24,7 +24,7 @@ NOWHERE = {
 }
 
 
-async def until(quorum: Running, true: Callable[[dict[str, Any]], bool], limit_s: float = 20.0) -> dict[str, Any]:
+async def until(quorum: Running, true: Callable[[dict[str, Any]], bool], limit_s: float = 60.0) -> dict[str, Any]:
     """Looks at `/healthz` until something is true of it; at every look the rows must be accounted for."""
     async with asyncio.timeout(limit_s):
         while True:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
 from typing import Any
 
 from tests.fixtures_daemon import Reply, Running, Start, registry_for
-from tests.rim import Providers, until
+from tests.rim import LIMIT_S, Providers, until
 from tests.scripted import HANG, Scripted, Step, error, stream, whole
 
 LABELS = {"labels": ["spam", "ham"]}
@@ -42,14 +41,15 @@ async def test_three_of_five_decide_and_the_rest_is_called_off(start_daemon: Sta
     for provider in five[3:]:
         provider.then(HANG)
     running = await start_daemon(voters(five))
-    began = time.monotonic()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     reply = await vote(running, 5, quorum={**LABELS, "explain": True})
-    assert time.monotonic() - began < 1.0
+    assert loop.time() - began < 3.0, "it waited until the silent ones were given up"
     assert reply.status == 200
     told = reply.json["quorum"]
     assert (told["agreement"], told["quorum_met"], told["votes_planned"], told["votes_cast"]) == (1.0, True, 5, 3)
     assert reply.json["choices"][0]["message"]["content"].strip(" *.") in ("Spam", "spam", '{"label":"spam"}')
-    await asyncio.wait_for(asyncio.gather(*(provider.gone.wait() for provider in five[3:])), 1.0)
+    await asyncio.wait_for(asyncio.gather(*(provider.gone.wait() for provider in five[3:])), LIMIT_S)
     rows = (await running.recorded(reply))["votes"]
     assert Counter(row["outcome"] for row in rows) == {"ok": 3, "cancelled_early": 2}
     assert {row["answer_key"] for row in rows if row["outcome"] == "ok"} == {"spam"}
@@ -158,10 +158,10 @@ async def test_a_caller_who_leaves_a_council_leaves_nothing_behind(start_daemon:
         provider.then(HANG)
     running = await start_daemon(voters(four, chair=True))
     asking = asyncio.create_task(running.chat(model="council", council_size=3))
-    await until(lambda: all(len(provider.seen) == 1 for provider in four[:3]), 3.0)
+    await until(lambda: all(len(provider.seen) == 1 for provider in four[:3]))
     asking.cancel()
-    await asyncio.wait_for(asyncio.gather(*(provider.gone.wait() for provider in four[:3])), 1.0)
-    async with asyncio.timeout(2):
+    await asyncio.wait_for(asyncio.gather(*(provider.gone.wait() for provider in four[:3])), LIMIT_S)
+    async with asyncio.timeout(LIMIT_S):
         while True:
             votes = (await running.get("/v1/votes?since=1h")).json["data"]
             if Counter(row["outcome"] for row in votes) == {"client_gone": 3}:

@@ -353,7 +353,7 @@ async def test_the_deadline_of_the_request_also_ends_a_stream(start_daemon: Star
 async def test_a_finished_stream_that_stays_open_is_an_answer(
     start_daemon: Start, providers: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.exchange._LAST_WORDS_S", 0.05)
+    monkeypatch.setattr("router.timer._LAST_WORDS_S", 0.05)
     (one,) = await providers(1)
     one.then(stream("whole", tail=(USAGE,), end="stay"))
     quorum = await start_daemon(seats([one]))

@@ -15,7 +15,7 @@ from adapters.types import LimitsSeen, Usage
 from router.clock import Clock
 from router.guards.counting import Counting, Reply, ServerTime
 from router.guards.limits import LimitLeft, Need, larger_than_any, left_of, of_limit, take, used_up
-from router.guards.marks import Mark, Marks
+from router.guards.marks import Mark, Marks, asking
 from router.guards.reservation import Ended, Reservation, Taken, closed, opened, settled, taken_back
 from router.guards.seeding import AskLog, Seeder
 from router.guards.settling import Settler
@@ -162,10 +162,11 @@ class Ledger:
 
     async def _in_common(self, seat: Seat, asked: Asked, rid: str) -> Reservation | Block:
         """Asks Redis, which counts for all replicas."""
-        marks, patience_s = [mark for mark, _ in asked], TIMEOUT_S
+        marks, wanted, patience_s = [mark for mark, _ in asked], [(mark.counter, n) for mark, n in asked], TIMEOUT_S
         for _ in range(_TRIES):
             began = asyncio.get_running_loop().time()
-            reply = await self._counting.reserve(rid, [(mark.counter, amount) for mark, amount in asked], patience_s)
+            with asking(asked):
+                reply = await self._counting.reserve(rid, wanted, patience_s)
             patience_s -= asyncio.get_running_loop().time() - began
             match reply.word:
                 case "ok":
@@ -180,7 +181,7 @@ class Ledger:
                     mark.refuse(amount, reply.wait_ms, self._clock.monotonic())
                     return self._full(reply.wait_ms / 1000, mark, amount)
                 case "cold":
-                    if not await self._seeder.seed(_cold(marks, reply)):
+                    if not await self._seeder.seed(_cold(marks, reply)) or any(mark.journal for mark in marks):
                         break
         return await self._alone_with(seat, asked, rid)
 

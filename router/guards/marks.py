@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from router.guards.counting import View
@@ -21,12 +22,14 @@ _SOON = 0.1  # of a period
 class Mark:
     """One counter as this replica knows it. Amounts are kept by bucket, as Redis keeps them.
 
-    `journal` is what was given here while Redis was away, and not told to it yet.
+    `journal` is what was given here while Redis was away, and not told to it yet; `asked` is what it is being asked for
+    now, and may give before its answer is here.
     """
 
     counter: Counter
     epoch: bytes | None = None
     journal: dict[int, int] = field(default_factory=dict)
+    asked: int = 0
     _own: dict[int, int] = field(default_factory=dict)  # what this replica was given by Redis
     _own_sum: int = 0
     _others: int = 0  # what all others were given, when it was last seen
@@ -199,6 +202,18 @@ class Marks:
         if mark.counter != counter:
             mark.edited(counter)
         return mark
+
+
+@contextmanager
+def asking(asked: Collection[tuple[Mark, int]]) -> Iterator[None]:
+    """While Redis is asked for these amounts they are no part of what is left, should it not answer others in time."""
+    for mark, amount in asked:
+        mark.asked += amount
+    try:
+        yield
+    finally:
+        for mark, amount in asked:
+            mark.asked -= amount
 
 
 def _before(amounts: dict[int, int], span: Span) -> list[int]:

@@ -51,7 +51,7 @@ class Share:
 
     def _fits(self, mark: Mark, amount: int, now_ms: int) -> bool:
         counter, span = mark.counter, mark.counter.window.span(now_ms)
-        share = share_of(counter, mark.spent_before(span), self._replicas())
+        share = share_of(counter, mark.spent_before(span) + mark.asked, self._replicas())
         if sum(mark.journal.values()) + amount > share:
             return False
         return counter.limit.per != "minute" or self._smoother(counter).has_capacity(amount)

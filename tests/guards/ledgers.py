@@ -20,6 +20,7 @@ from router.registry.model import Limit, Seat
 from router.stores.errors import StoreDown
 from router.stores.redis import Redis
 from router.votes.queries import Spent
+from tests.rim import LIMIT_S
 from tests.routing import registry
 
 SMALL = Need(tokens=10, usd_micros=0)
@@ -139,7 +140,7 @@ class Replica:
         await self.ledger.look([seat])
         return self.used(seat, name)
 
-    async def comes_to(self, seat: Seat, name: str, used: float, limit_s: float = 3.0) -> bool:
+    async def comes_to(self, seat: Seat, name: str, used: float, limit_s: float = LIMIT_S) -> bool:
         """Waits until so much of a limit is used, as Redis knows it; raises `TimeoutError` if that does not come."""
         async with asyncio.timeout(limit_s):
             while await self.looked(seat, name) != used:

@@ -11,7 +11,7 @@ import pytest
 
 from router.guards import board as module
 from tests.guards.boards import DAY_S, FACTS, SEAT, SOON_S, Join, everywhere, near, replicas
-from tests.rim import log_text, until
+from tests.rim import LIMIT_S, log_text, until
 
 
 @pytest.fixture
@@ -22,8 +22,11 @@ async def join(redis_url: str) -> AsyncIterator[Join]:
 
 async def test_what_one_learns_all_know_within_a_second_and_hear_once(join: Join) -> None:
     one, two, three = those = [join(name) for name in ("r1", "r2", "r3")]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     told = [one.tell("wait"), two.tell("stop", for_s=None, state="bad-key"), three.tell("leak", state="leaking")]
     await everywhere(those, lambda replica: len(replica.board.facts) == 3)
+    assert loop.time() - began < SOON_S
     for replica in those:
         await until(lambda replica=replica: len(replica.heard) == 2)  # type: ignore[misc]
         assert {fact.kind for fact in replica.heard} == {fact.kind for fact in told if fact.by != replica.name}
@@ -38,7 +41,7 @@ async def test_clocks_that_are_a_day_wrong_change_nothing(join: Join) -> None:
         replica.tell(subject=f"groq/{replica.name}", for_s=30)
     await everywhere(those, lambda replica: len(replica.board.facts) == 3)
     assert all(near(replica.ends_in_s(subject=f"groq/r{n}"), 30) for replica in those for n in (1, 2, 3))
-    assert abs(right.heard[0].at - time.time()) < 2
+    assert abs(right.heard[0].at - time.time()) < 60
 
     ahead.tell("verdict", state="down")
     await everywhere(those, lambda replica: ("verdict", SEAT) in replica.board.facts)
@@ -54,7 +57,7 @@ async def test_a_shorter_wait_never_shortens_a_longer_one(join: Join, kind: modu
     one.tell(kind, for_s=60)
     two.tell(kind, for_s=5)  # it has not heard of the other yet
     await everywhere([one, two], lambda replica: near(replica.ends_in_s(kind), 60))
-    assert near(two.heard[-1].until, time.time() + 60)  # so it is told that more stands
+    assert near((two.heard[-1].until or 0) - time.time(), 60)  # so it is told that more stands
     two.tell(kind, for_s=10)  # now it has
     assert near(two.ends_in_s(kind), 60)
     two.tell(kind, for_s=120)
@@ -87,8 +90,8 @@ async def test_a_withdrawal_reaches_all_once_and_what_is_told_after_it_counts_ag
 
 async def test_who_takes_back_an_old_wait_leaves_a_new_one_alone(join: Join) -> None:
     one, two, three = join("r1"), join("r2"), join("r3")
-    one.tell(for_s=5)
-    await everywhere([one, two], lambda replica: near(replica.ends_in_s(), 5))
+    one.tell(for_s=20)
+    await everywhere([one, two], lambda replica: near(replica.ends_in_s(), 20))
     await two.pause()
     one.tell(for_s=60)
     await everywhere([three], lambda replica: near(replica.ends_in_s(), 60))
@@ -104,20 +107,21 @@ async def test_whoever_starts_again_learns_everything_before_its_door_opens(join
     for number in range(700):
         one.tell(subject=f"groq/{number}")
     one.tell("drain", for_s=None, subject="mistral")
-    await everywhere([one, two], lambda replica: len(replica.board.facts) == 701, limit_s=3)
+    await everywhere([one, two], lambda replica: len(replica.board.facts) == 701)
     await one.die()
     await two.die()
 
     again = join("r1", running=False)
-    began = time.monotonic()
-    assert await again.board.learn()
-    assert time.monotonic() - began < SOON_S
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await again.board.learn(LIMIT_S)
+    assert loop.time() - began < SOON_S
     assert len(again.heard) == len(again.board.facts) == 701
 
 
 async def test_what_has_ended_is_left_out_and_swept_by_whoever_reads(join: Join) -> None:
     one, two = join("r1"), join("r2")
-    one.tell(for_s=0.4)
+    one.tell(for_s=2)
     await everywhere([one, two], lambda replica: ("wait", SEAT) in replica.board.facts)
     await everywhere([one, two], lambda replica: not replica.board.facts)
     assert (one.gone, two.gone) == ([], [])
@@ -153,7 +157,7 @@ async def test_while_nothing_changes_nobody_reads_the_facts(join: Join) -> None:
 
     async def polls(number: int) -> None:
         wanted = await calls("evalsha") + number
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT_S):
             while await calls("evalsha") < wanted:
                 await asyncio.sleep(0.02)
 
@@ -200,7 +204,7 @@ async def test_one_cancellation_ends_it_whatever_it_is_doing(join: Join) -> None
         for _ in range(ticks % 50):
             await asyncio.sleep(0)
         running.cancel()
-        await asyncio.wait([running], timeout=1)
+        await asyncio.wait([running], timeout=LIMIT_S)
         assert running.cancelled(), f"{ticks % 50} ticks after its start"
 
 

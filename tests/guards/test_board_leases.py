@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.guards.boards import DAY_S, FACTS, SEAT, SOON_S, Join, Replica, everywhere, near, replicas
-from tests.rim import until
+from tests.guards.boards import DAY_S, FACTS, SEAT, Join, Replica, everywhere, replicas
+from tests.rim import LIMIT_S, until
 
 
 @pytest.fixture
@@ -40,13 +40,13 @@ async def test_of_ten_replicas_exactly_one_has_the_lease(join: Join) -> None:
 async def test_the_lease_of_a_dead_one_is_free_when_it_runs_out(join: Join) -> None:
     one, two = join("r1"), join("r2")
     await until(lambda: one.store.up and two.store.up)
-    assert await holders([one], ttl_s=0.5) == ["r1"]
+    assert await holders([one], ttl_s=60) == ["r1"]
+    assert await holders([two]) == []
+    assert await holders([one], ttl_s=0.3) == ["r1"]  # what it asked for last counts
     await one.die()
-    assert await holders([two], ttl_s=0.5) == []
-    began = time.monotonic()
-    while not await holders([two], ttl_s=0.5):
-        await asyncio.sleep(0.01)
-    assert time.monotonic() - began < 0.7
+    async with asyncio.timeout(LIMIT_S):
+        while not await holders([two]):
+            await asyncio.sleep(0.01)
 
 
 async def test_the_living_are_counted(join: Join) -> None:
@@ -66,11 +66,11 @@ async def test_a_seat_that_answers_anybody_is_known_to_live(join: Join) -> None:
     await until(lambda: one.store.up and two.store.up)
     one.board.alive(SEAT)
     two.board.alive("xai/grok")
-    async with asyncio.timeout(SOON_S):
+    async with asyncio.timeout(LIMIT_S):
         while len(await two.board.alive_at()) < 2:
             await asyncio.sleep(0.01)
-    assert near((await two.board.alive_at())[SEAT], time.time())
-    assert near((await one.board.alive_at())[SEAT], time.time() + DAY_S)
+    assert abs((await two.board.alive_at())[SEAT] - time.time()) < 60
+    assert abs((await one.board.alive_at())[SEAT] - time.time() - DAY_S) < 60
 
     before = await one.store.client.zscore(FACTS.replace("facts", "alive"), SEAT)
     for _ in range(100):

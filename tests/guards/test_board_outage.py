@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,11 +14,11 @@ import pytest
 from router.stores import servers
 from router.stores.embedded import Embedded, start_embedded
 from tests.guards.boards import FACTS, SEAT, Join, Replica, everywhere, replicas
-from tests.rim import until
+from tests.rim import LIMIT_S, until
 
 
 @pytest.fixture
-async def own(tmp_path: Path) -> AsyncIterator[list[Embedded]]:
+async def own(tmp_path: Path, patience: None) -> AsyncIterator[list[Embedded]]:
     """A Valkey of the test's own, which may be replaced."""
     embedded = [await start_embedded(tmp_path, postgres=False, redis=True)]
     yield embedded
@@ -60,7 +59,7 @@ async def test_killed_and_back_empty_it_is_told_everything_again(
     shutil.rmtree(servers.valkey(tmp_path).folder)
     own.append(await start_embedded(tmp_path, postgres=False, redis=True))
 
-    await everywhere(those, lambda replica: kinds(replica) == {"stop", "leak", "wait"}, limit_s=3)
+    await everywhere(those, lambda replica: kinds(replica) == {"stop", "leak", "wait"})
     assert one.gone == [("drain", SEAT)]
     assert two.gone == []
     fresh = join("r3", running=False)
@@ -108,29 +107,30 @@ async def test_an_older_copy_of_the_board_does_not_bring_back_what_was_withdrawn
     await everywhere([*those, fresh], lambda replica: kinds(replica) == {"wait"} and (replica.ends_in_s() or 0) > 500)
 
 
+@pytest.mark.parametrize("patience_s", [None])
 async def test_a_silent_redis_keeps_nobody_waiting(own: list[Embedded], join: Join, tmp_path: Path) -> None:
-    one, two = join("r1"), join("r2")
+    one, two, loop = join("r1"), join("r2"), asyncio.get_running_loop()
     await until(lambda: one.store.up and two.store.up)
     one.board.alive(SEAT)
     os.kill(pid(tmp_path), signal.SIGSTOP)
     try:
-        began = time.monotonic()
+        began = loop.time()
         for number in range(1000):
             one.tell(subject=f"groq/{number}")
             one.board.alive(f"groq/{number}")
-        assert time.monotonic() - began < 0.2
+        assert loop.time() - began < 1.0
         assert await two.board.lease("probe", 30)
         assert len(await one.board.alive_at()) == 1001
         assert not await two.board.learn()
-        assert time.monotonic() - began < 2.0
+        assert loop.time() - began < 3.0
         await until(lambda: not one.store.up)
-        began = time.monotonic()
+        began = loop.time()
         assert await one.board.lease("probe", 30)  # once it is known to be away, at no cost
-        assert time.monotonic() - began < 0.05
+        assert loop.time() - began < 0.2
     finally:
         os.kill(pid(tmp_path), signal.SIGCONT)
-    await everywhere([two], lambda replica: len(replica.board.facts) == 1000, limit_s=3)
-    async with asyncio.timeout(2):
+    await everywhere([two], lambda replica: len(replica.board.facts) == 1000)
+    async with asyncio.timeout(LIMIT_S):
         while len(await two.board.alive_at()) < 1001:
             await asyncio.sleep(0.01)
 
@@ -145,8 +145,8 @@ async def test_what_is_told_before_redis_was_ever_there_is_set_right_when_it_is(
         one.tell("drain", for_s=60)
         assert kinds(one) == {"drain"}
         own.append(await start_embedded(tmp_path, postgres=False, redis=True))
-        await everywhere([one, two], lambda replica: kinds(replica) == {"drain"}, limit_s=3)
-        assert all(50 < (replica.ends_in_s("drain") or 0) <= 60.2 for replica in (one, two))
+        await everywhere([one, two], lambda replica: kinds(replica) == {"drain"})
+        assert all(30 < (replica.ends_in_s("drain") or 0) <= 62 for replica in (one, two))
 
 
 async def test_a_redis_that_refuses_is_not_taken_for_one_that_is_away(own: list[Embedded], join: Join) -> None:

@@ -39,7 +39,7 @@ class Daemon:
             text: str = (await response.json())["choices"][0]["message"]["content"]
             return text
 
-    async def becomes(self, breaker: str, limit_s: float = 10.0) -> None:
+    async def becomes(self, breaker: str, limit_s: float = 30.0) -> None:
         """Waits until the breaker of the first seat is in this state; raises `TimeoutError` if it is not in time."""
         async with asyncio.timeout(limit_s):
             while await self._breaker() != breaker:

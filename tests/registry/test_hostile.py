@@ -34,12 +34,12 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_before_it_grows(name: str) -> None:
     text, fragment = BOMBS[name]
-    before_kib, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before_kib, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     checked = examined(text)
     assert checked.registry is None
     assert any(fragment in problem.message for problem in checked.problems)
     assert all(len(problem.message) < 500 for problem in checked.problems)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 64 * 1024
 
 

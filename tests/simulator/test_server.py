@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time as real_time
 from pathlib import Path
 
 import aiohttp
@@ -155,12 +154,13 @@ async def test_stops_within_a_second_with_open_streams(time: ManualTime) -> None
             headers = {**GROQ.headers, "X-Sky-Weather": weather}
             body = GROQ.ask("Tell me a story", model="m", stream=True)
             waiting.append(asyncio.create_task(_drained(session, simulator, body, headers)))
-        await asyncio.wait_for(time.slept.get(), 5)
-        await asyncio.wait_for(time.slept.get(), 5)
-        began = real_time.monotonic()
+        await asyncio.wait_for(time.slept.get(), 30)
+        await asyncio.wait_for(time.slept.get(), 30)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         await simulator.stop()
-        assert real_time.monotonic() - began < 1
-        await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+        assert loop.time() - began < 1
+        await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
     assert len(simulator.seen.requests) == 4
 
 
@@ -176,7 +176,7 @@ async def test_a_caller_that_leaves_mid_stream_leaves_no_trace_but_its_line(capl
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", simulator.port)
         writer.write(head.encode() + body)
-        await asyncio.wait_for(reader.readuntil(b"word"), 5)
+        await asyncio.wait_for(reader.readuntil(b"word"), 30)
         writer.transport.abort()
         await until_seen(simulator, 1)
     finally:
@@ -190,7 +190,7 @@ async def test_run_serves_until_cancelled(tmp_path: Path) -> None:
     file.write_text('{"groq": "outage"}')
     announced: asyncio.Queue[Simulator] = asyncio.Queue()
     task = asyncio.create_task(run(0, file, 3, announce=announced.put_nowait))
-    simulator = await asyncio.wait_for(announced.get(), 5)
+    simulator = await asyncio.wait_for(announced.get(), 30)
     assert simulator.state.seed == 3
     async with (
         aiohttp.ClientSession() as session,

@@ -42,7 +42,7 @@ async def user(data_dir: Path) -> asyncio.subprocess.Process:
         *(sys.executable, "-c", USER, str(data_dir)), cwd=root, stdin=pipe, stdout=pipe
     )
     assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), 20)
+    line = await asyncio.wait_for(process.stdout.readline(), 60)
     assert line.decode().strip() == postgres_dsn(data_dir)
     return process
 
@@ -57,7 +57,7 @@ def processes(data_dir: Path) -> list[psutil.Process]:
     return found
 
 
-async def nothing_left(data_dir: Path, timeout_s: float = 8.0) -> bool:
+async def nothing_left(data_dir: Path, timeout_s: float = 30.0) -> bool:
     """Waits until no process of the data folder is left."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -69,7 +69,7 @@ async def nothing_left(data_dir: Path, timeout_s: float = 8.0) -> bool:
 
 
 async def answers(dsn: str | None) -> bool:
-    connection = await asyncpg.connect(dsn, timeout=2)
+    connection = await asyncpg.connect(dsn, timeout=30)
     value: int = await connection.fetchval("SELECT 41 + 1")
     await connection.close()
     return value == 42

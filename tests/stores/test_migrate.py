@@ -95,7 +95,7 @@ async def test_a_running_report_does_not_hold_up_a_new_day(pg_dsn: str) -> None:
     report, writer = await asyncpg.connect(pg_dsn), await asyncpg.connect(pg_dsn)
     async with report.transaction():
         await report.fetch("SELECT * FROM quorum.v_votes")
-        await writer.execute("SELECT quorum.ensure_partitions($1)", [date(2026, 2, 2)], timeout=5)
+        await writer.execute("SELECT quorum.ensure_partitions($1)", [date(2026, 2, 2)], timeout=30)
     assert await writer.fetchval("SELECT to_regclass('quorum.votes_20260202')") is not None
     await report.close()
     await writer.close()

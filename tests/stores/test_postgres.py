@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from router.stores.postgres import Postgres
 
 @pytest.fixture
 async def postgres(pg_dsn: str) -> AsyncIterator[Postgres]:
-    store = Postgres(pg_dsn, timeout_s=2)
+    store = Postgres(pg_dsn, timeout_s=30)
     await store.start()
-    assert await store.wait_up(5)
+    assert await store.wait_up(30)
     yield store
     await store.stop()
 
@@ -29,7 +28,7 @@ async def postgres(pg_dsn: str) -> AsyncIterator[Postgres]:
 async def test_the_first_connection_migrates(empty_pg_dsn: str) -> None:
     store = Postgres(empty_pg_dsn)
     await store.start()
-    assert await store.wait_up(10)
+    assert await store.wait_up(60)
     assert await store.fetchval("SELECT count(*) FROM votes") == 0  # found by the search path
     await store.stop()
 
@@ -44,12 +43,12 @@ async def test_it_may_be_away_at_the_start_and_come_and_go(tmp_path: Path) -> No
 
     for _ in range(2):
         embedded = await start_embedded(tmp_path, postgres=True, redis=False)
-        assert await store.wait_up(8)
+        assert await store.wait_up(60)
         assert await store.fetchval("SELECT 1") == 1
         await embedded.stop()
         with pytest.raises(StoreDown):
             await store.fetchval("SELECT 1")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while store.up:
                 await asyncio.sleep(0.01)
         with pytest.raises(StoreDown, match="Postgres"):
@@ -67,10 +66,11 @@ async def test_values_that_never_fit_are_refused_and_nothing_goes_down(postgres:
 
 
 async def test_a_slow_statement_is_given_up_in_time_and_is_no_outage(postgres: Postgres) -> None:
-    began = time.monotonic()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     with pytest.raises(StoreDown, match="in time"):
         await postgres.fetchval("SELECT pg_sleep(30)", timeout_s=0.2)
-    assert time.monotonic() - began < 1.0
+    assert loop.time() - began < 3.0
     assert await postgres.fetchval("SELECT 1") == 1
     assert postgres.up
 
@@ -79,26 +79,31 @@ async def test_a_silent_server_never_costs_more_than_the_timeout(tmp_path: Path)
     embedded = await start_embedded(tmp_path, postgres=True, redis=False)
     store = Postgres(postgres_dsn(tmp_path), timeout_s=0.5)
     await store.start()
-    assert await store.wait_up(5)
-    await store.fetchval("SELECT 1")
+    assert await store.wait_up(30)
+    await until_it_answers(store)
     pid = int(servers.postgres(tmp_path).pid_file.read_text().split()[0])
     backends = [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     for process in (pid, *backends):
         os.kill(process, signal.SIGSTOP)
     try:
-        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         for _ in range(3):
             with pytest.raises(StoreDown):
                 await store.fetchval("SELECT 1")
-        assert time.monotonic() - began < 2.5
+        assert loop.time() - began < 4.0
     finally:
         for process in (*backends, pid):
             os.kill(process, signal.SIGCONT)
-    async with asyncio.timeout(15):
-        while not (store.up and await succeeds(store)):
-            await asyncio.sleep(0.02)
+    await until_it_answers(store)
     await store.stop()
     await embedded.stop()
+
+
+async def until_it_answers(store: Postgres) -> None:
+    async with asyncio.timeout(60):
+        while not (store.up and await succeeds(store)):
+            await asyncio.sleep(0.02)
 
 
 async def succeeds(store: Postgres) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from pathlib import Path
 
 import pytest
@@ -41,12 +40,13 @@ async def test_a_silent_server_costs_a_quarter_of_a_second_and_no_more(tmp_path:
 
     server = await asyncio.start_unix_server(silent, tmp_path / "silent.sock")
     store = Redis(f"unix://{tmp_path}/silent.sock")
-    began = time.monotonic()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     with pytest.raises(RedisError):
         await store.client.get("x")
-    assert time.monotonic() - began < 3 * TIMEOUT_S
+    assert loop.time() - began < 3 * TIMEOUT_S
     assert not await store.ping()
-    assert time.monotonic() - began < 6 * TIMEOUT_S
+    assert loop.time() - began < 6 * TIMEOUT_S
     await store.close()
     server.close()
     await server.wait_closed()

@@ -15,7 +15,7 @@ from adapters.errors import ErrorKind, ProviderError
 from adapters.types import NOTHING, Answer, ChatRequest, Delta
 from router.attempt import NOT_NEEDED, Attempt
 from router.calls import Asked, Calls, Decision
-from router.clock import SYSTEM_CLOCK
+from router.clock import Clock
 from router.guards.retry_budget import RetryBudget
 from router.plan import Options, Plan, make_plan
 from router.registry.model import Seat, Strategy
@@ -87,7 +87,8 @@ class Sitting:
             block=lambda seat: None,
             rng=random.Random(7),
         )
-        self._began = SYSTEM_CLOCK.monotonic()
+        self._clock = Clock(asyncio.get_running_loop().time)
+        self._began = self._clock.monotonic()
         asked = Asked(
             request_id,
             "hash",
@@ -97,14 +98,14 @@ class Sitting:
             deliver=self._deliver if streamed else None,
             tell=lambda facts: self.stages.append(facts["stage"]),
         )
-        self.calls = Calls(asked, self._attempt, SYSTEM_CLOCK, RetryBudget(SYSTEM_CLOCK))
+        self.calls = Calls(asked, self._attempt, self._clock, RetryBudget(self._clock))
 
     async def decide(self, strategy: Callable[..., Awaitable[Decision]]) -> Decision:
         return await strategy(self.plan, self.calls, nonce=lambda: NONCE)
 
     @property
     def took_s(self) -> float:
-        return SYSTEM_CLOCK.monotonic() - self._began
+        return self._clock.monotonic() - self._began
 
     @property
     def roles(self) -> dict[str, int]:
@@ -193,7 +194,7 @@ def _dutiful(attempt: Attempt) -> Reply:
 
 
 async def _silence(attempt: Attempt) -> Vote:
-    left_s = attempt.deadline - SYSTEM_CLOCK.monotonic()
+    left_s = attempt.deadline - asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(left_s if attempt.silence_s is None else min(left_s, attempt.silence_s)):
             await asyncio.Event().wait()

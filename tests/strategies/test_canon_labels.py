@@ -160,4 +160,4 @@ def test_no_text_takes_long_to_read(text: str) -> None:
     began = time.process_time()
     key_of(Answer(text), BallotKind("label", MAIL))
     key_of(Answer(text), BallotKind("open"))
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 3

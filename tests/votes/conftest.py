@@ -37,7 +37,7 @@ def vote(**facts: Any) -> VoteRow:
 async def postgres(pg_dsn: str) -> AsyncIterator[Postgres]:
     store = Postgres(pg_dsn)
     await store.start()
-    assert await store.wait_up(5)
+    assert await store.wait_up(30)
     yield store
     await store.stop()
 

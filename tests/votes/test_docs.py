@@ -40,7 +40,7 @@ async def history(log: VoteLog) -> None:
             votes_planned=3,
         )
     )
-    assert await log.flush(5)
+    assert await log.flush(60)
 
 
 def test_there_are_five() -> None:

@@ -20,7 +20,7 @@ async def test_a_request_comes_with_its_votes_in_order(log: VoteLog, postgres: P
         log.append(vote(request_id=request_id, seq=seq, ballot={"rank": seq}))
     log.append(vote())  # of another request
     log.append(RequestRow(request_id=request_id, created_at=NOON, strategy="council", excluded={"a/b": "cooldown"}))
-    assert await log.flush(5)
+    assert await log.flush(60)
     found = await get_request(postgres, request_id)
     assert found is not None
     assert (found["request_id"], found["strategy"], found["excluded"]) == (request_id, "council", {"a/b": "cooldown"})
@@ -36,7 +36,7 @@ async def test_a_request_comes_with_its_votes_in_order(log: VoteLog, postgres: P
 async def test_a_request_without_votes_has_none(log: VoteLog, postgres: Postgres) -> None:
     request_id = new_id(SYSTEM_CLOCK)
     log.append(RequestRow(request_id=request_id, created_at=NOON))
-    assert await log.flush(5)
+    assert await log.flush(60)
     found = await get_request(postgres, request_id)
     assert found is not None
     assert found["votes"] == []
@@ -58,7 +58,7 @@ async def test_recent_votes_are_filtered_newest_first_and_bounded(log: VoteLog, 
     ]
     for row in rows:
         log.append(row)
-    assert await log.flush(5)
+    assert await log.flush(60)
     newest = await recent_votes(postgres, since=NOON)
     assert len(newest) == 1000
     assert [row["vote_id"] for row in newest[:3]] == [row.vote_id for row in rows[:-4:-1]]

@@ -35,7 +35,7 @@ async def test_a_change_comes_back_as_it_was_put_in(log: VoteLog, postgres: Post
     for _ in range(2):  # the second adds nothing
         log.append(row)
     log.append(change(1, model=None, state="bad-key", reason="nul \0 and " + "x" * 600))
-    assert await log.flush(5)
+    assert await log.flush(60)
     whole, limited = await recent_changes(postgres, since=NOON)
     assert limited == {
         "change_id": row.change_id,
@@ -57,7 +57,7 @@ async def test_changes_are_filtered_newest_first_and_bounded(log: VoteLog, postg
     rows = [change(second, ("groq", "xai")[second % 2]) for second in range(1200)]
     for row in rows:
         log.append(row)
-    assert await log.flush(5)
+    assert await log.flush(60)
     newest = await recent_changes(postgres, since=NOON)
     assert [found["change_id"] for found in newest] == [row.change_id for row in rows[:-1001:-1]]
     some = await recent_changes(postgres, since=NOON, provider="xai", limit=3)
@@ -70,7 +70,7 @@ async def test_what_is_no_change_is_set_aside_alone(log: VoteLog, postgres: Post
     for facts in ({"state": None}, {"loud": "yes"}, {"until": "soon"}, {"provider": 7}):
         log.append(change(**facts))
         log.append(change())
-    assert await log.flush(5)
+    assert await log.flush(60)
     assert log.counts == Counts(appended=8, committed=4, dead=4)
 
 
