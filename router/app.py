@@ -43,6 +43,7 @@ from router.votes.writer import VoteLog
 from router.waiting import WaitingRoom
 
 _NOTICE_S = 0.5  # between saying "not ready" and closing the door, so that load balancers can look
+_BACKLOG = 4096  # callers that may come at once; beyond it the kernel drops them, and they try again after seconds
 _LOG_DRAIN_S = 5.0
 
 
@@ -159,7 +160,9 @@ class Daemon:
         stack.push_async_callback(runner.cleanup)
         await stack.enter_async_context(background(self._gate.run, "load-meter"))
         try:
-            await web.TCPSite(runner, settings.host, settings.port, reuse_port=self._shared_port or None).start()
+            await web.TCPSite(
+                runner, settings.host, settings.port, backlog=_BACKLOG, reuse_port=self._shared_port or None
+            ).start()
         except OSError as error:
             reason = error.strerror or str(error)
             raise SettingsError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import select
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
 
 from tests.fixtures_daemon import Start, registry_for
-from tests.rim import LIMIT_S, Providers
+from tests.rim import LIMIT_S, Providers, seats
 from tests.scripted import HANG, error, stream, whole
 
 
@@ -232,3 +240,29 @@ async def test_parameters_that_a_seat_cannot_take_are_reported_or_with_strict_av
     assert strict.json["quorum"]["excluded"][0]["reason"] == "cannot take seed, and strict was asked"
     assert two.seen[0]["seed"] == 7
     assert streamed.headers["X-Quorum-Dropped-Params"] == "moon_phase, seed"
+
+
+SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
+
+
+@pytest.mark.skipif(
+    not SOMAXCONN.exists() or int(SOMAXCONN.read_text()) < 1024, reason="this system holds few callers at the door"
+)
+async def test_a_crowd_that_comes_while_the_process_is_busy_finds_the_door_open(
+    start_daemon: Start, providers: Providers
+) -> None:
+    quorum = await start_daemon(seats(await providers(1)))
+    where = urlsplit(quorum.url)
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(socket.socket()) for _ in range(500)]
+        for one in crowd:
+            one.setblocking(False)
+            one.connect_ex((where.hostname, where.port))
+        outside, until_s = {one.fileno() for one in crowd}, time.monotonic() + 10
+        while outside and time.monotonic() < until_s:  # and the daemon, in this thread, accepts nobody meanwhile
+            waiting = select.poll()
+            for number in outside:
+                waiting.register(number, select.POLLOUT)
+            outside -= {number for number, _ in waiting.poll(100)}
+        assert len(outside) == 0
+    assert (await quorum.get("/livez")).status == 200
