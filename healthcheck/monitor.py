@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from adapters.errors import ProviderError
-from healthcheck.schedule import FAILURES_TO_BE_DOWN, Call, Outcome, Schedule
+from healthcheck.schedule import Again, Call, Outcome, Schedule
 from healthcheck.store import NEVER, Verdicts
 from healthcheck.subjects import Subject
-from healthcheck.verdicts import Condition, Finding, Verdict, judge
+from healthcheck.verdicts import FAILED_ONCE, Condition, Finding, Verdict, judge
 
 TICK_S = 1.0
 PROBE_LIMIT_S = 200.0  # longer than the slowest tier waits for an answer
@@ -128,8 +128,8 @@ class Monitor:
                 latency_ms = round((self._world.monotonic() - began) * 1000)
             outcome = _outcome(findings)
         finally:  # also when it is cancelled: a call that is never settled would never be made again
-            failures = self._schedule.settle(call, self._world.monotonic(), outcome)
-        self._conclude(findings, failures, latency_ms)
+            again = self._schedule.settle(call, self._world.monotonic(), outcome)
+        self._conclude(findings, again, latency_ms)
         return findings
 
     async def _findings(self, call: Call) -> Mapping[str, Finding]:
@@ -153,13 +153,13 @@ class Monitor:
             raise listed
         return {subject.id: _LISTED if subject.model in listed else _NOT_LISTED for subject in call.subjects}
 
-    def _conclude(self, findings: Mapping[str, Finding], failures: int, latency_ms: int) -> None:
+    def _conclude(self, findings: Mapping[str, Finding], again: Again, latency_ms: int) -> None:
         at = self._world.wall()
         for subject_id, finding in findings.items():
-            condition = _certain(finding, failures)
+            condition, reason = _concluded(finding, again)
             if condition == "unknown" and self.verdicts.of(subject_id).verdict != "unknown":
                 continue  # what says nothing leaves the verdict that stands; where there is none, it says why
-            verdict = Verdict(subject_id, condition, at, finding.reason, latency_ms)
+            verdict = Verdict(subject_id, condition, at, reason, latency_ms)
             self.verdicts.take(verdict)
             try:
                 self._world.tell(verdict)
@@ -174,16 +174,19 @@ class Monitor:
 
 _LISTED = Finding("healthy", "its provider lists it")
 _NOT_LISTED = Finding("degraded", "its provider does not list it")
+# Where the second look is hours away, the first has to do until then.
+_AFTER_A_FAILURE: Mapping[Again, Condition] = {"no": "down", "soon": "unknown", "later": "degraded"}
 
 
 def _alike(call: Call, finding: Finding) -> Mapping[str, Finding]:
     return {subject.id: finding for subject in call.subjects}
 
 
-def _certain(finding: Finding, failures: int) -> Condition:
-    # One failure may be a hiccup: the second in a row is a verdict.
-    doubtful = finding.condition == "down" and failures < FAILURES_TO_BE_DOWN
-    return "unknown" if doubtful or finding.condition is None else finding.condition
+def _concluded(finding: Finding, again: Again) -> tuple[Condition, str]:
+    """The verdict on a finding, and why. One failure may be a hiccup: only a second one in a row makes a model down."""
+    if finding.condition != "down":
+        return finding.condition or "unknown", finding.reason
+    return _AFTER_A_FAILURE[again], f"{FAILED_ONCE}{finding.reason}" if again == "later" else finding.reason
 
 
 def _outcome(findings: Mapping[str, Finding]) -> Outcome:

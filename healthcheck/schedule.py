@@ -21,6 +21,7 @@ _GAP_S = 60.0  # a provider's models are looked at one after the other, also whe
 _ECHO_S = 10.0  # no two probes of one model are as near as that: what is heard within it is one that is known
 
 Outcome = Literal["answered", "failed", "nothing"]
+Again = Literal["no", "soon", "later"]  # whether a failure is looked at once more, at once or when limits pay for it
 Why = Literal["again", "new", "open", "due"]
 _URGENCY: Mapping[Why, int] = {"again": 0, "new": 1, "open": 2, "due": 3}
 
@@ -81,6 +82,11 @@ class Schedule:
             return
         first, self._subjects = self._subjects is None, subjects
         calls = tuple(_calls(subjects))
+        self._telling = {subject.id: call for call in calls for subject in call.subjects}
+        self._verdicts.expect(
+            {subject.id: subject.interval_s for subject in subjects}
+            | {subject_id: call.interval_s for subject_id, call in self._telling.items()}
+        )
         self._records = {call.name: self._records.get(call.name) or self._opened(call, not first) for call in calls}
         self._provider_asked = {
             # Providers do not begin in the same second either.
@@ -90,11 +96,6 @@ class Schedule:
             for call in calls
         }
         self._calls = tuple(call for call in calls if call.eligible)
-        self._telling = {subject.id: call for call in calls for subject in call.subjects}
-        self._verdicts.expect(
-            {subject.id: subject.interval_s for subject in subjects}
-            | {subject_id: call.interval_s for subject_id, call in self._telling.items()}
-        )
         self._ledger.forget_spent(now)
 
     def take(self, now: float, free: int, open_seats: Collection[str]) -> list[Call]:
@@ -120,21 +121,24 @@ class Schedule:
             self._begin(call, now)
         return calls
 
-    def settle(self, call: Call, now: float, outcome: Outcome) -> int:
-        """Takes in what came of a call; how often it has now failed in a row."""
+    def settle(self, call: Call, now: float, outcome: Outcome) -> Again:
+        """Takes in what came of a call; whether it failed for the first time and is made again."""
         record = self._records.get(call.name)
         if record is None:
-            return 0
+            return "soon"
         record.out = False
         record.asked_at = now
         record.jitter = self._jitter()
         record.again_at = None
         if outcome == "answered":
             record.failures = 0
-        elif outcome == "failed":
-            record.failures += 1
-            record.again_at = now + AGAIN_S if record.failures < FAILURES_TO_BE_DOWN else None
-        return record.failures
+        if outcome != "failed":
+            return "no"
+        record.failures += 1
+        if record.failures >= FAILURES_TO_BE_DOWN:
+            return "no"
+        record.again_at = now + AGAIN_S
+        return "soon" if self._ledger.affords(call.grants, now, extra=False) else "later"
 
     def heard(self, subject_id: str) -> None:
         """Counts a probe that another replica made, whose verdict the store has taken in."""
@@ -196,7 +200,8 @@ class Schedule:
         return _Record(self._jitter(), asked_at, failures=failures, new=new and asked_at == NEVER)
 
     def _known_failures(self, subject_id: str) -> int:
-        return FAILURES_TO_BE_DOWN if self._verdicts.of(subject_id).verdict == "down" else 0
+        known = self._verdicts.of(subject_id)
+        return FAILURES_TO_BE_DOWN if known.verdict == "down" else int(known.failed_once)
 
     def _jitter(self) -> float:
         return 1 - JITTER + 2 * JITTER * self._random()

@@ -25,6 +25,7 @@ _NO_WORD = re.compile(r"[\W_]+")
 _DOTTED = re.compile(r"\bo\.\s?k\b")
 _MAX_QUOTE = 80
 _MAX_REASON = 300
+FAILED_ONCE = "failed once: "  # how the reason of a verdict begins that rests on one failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Verdict:
     at: float
     reason: str
     latency_ms: int | None = None
+
+    @property
+    def failed_once(self) -> bool:
+        """Whether it rests on a single failure, since a second look has to wait."""
+        return self.reason.startswith(FAILED_ONCE)
 
 
 def judge(outcome: Answer | ProviderError, *, leaked: bool = False) -> Finding:

@@ -61,14 +61,10 @@ class Exchange:
 
     async def run(self, transport: Transport, request: ChatRequest) -> Answer:
         """The provider's answer; raises `ProviderError` for whatever else it does, `CallerGone` from `deliver`."""
-        http = self._adapter.build_request(self._seat.target, request, stream=self._stream)
         response: Response | None = None
         try:
             async with self._timer.running():
-                self.sent = True
-                response = await transport.send(
-                    http, provider=self._seat.provider.id, connect_s=self._seat.timeouts.connect_s
-                )
+                response = await self._send(transport, request)
                 self.status, self.connect_ms = response.status, response.connect_ms
                 self.provider_request_id = request_id(response.headers) or None
                 self.limits_seen = self._adapter.parse_limits(response.headers)
@@ -85,6 +81,13 @@ class Exchange:
         finally:
             if response is not None:
                 response.close()
+
+    async def _send(self, transport: Transport, request: ChatRequest) -> Response:
+        """Sends the request; its bytes, which may be many, are not kept while the answer comes."""
+        seat = self._seat
+        http = self._adapter.build_request(seat.target, request, stream=self._stream)
+        self.sent = True
+        return await transport.send(http, provider=seat.provider.id, connect_s=seat.timeouts.connect_s)
 
     async def _whole(self, response: Response) -> Answer:
         self._timer.until_next_piece()

@@ -27,7 +27,7 @@ from router.registry.model import Registry, Seat
 Outcome = Literal["ok", "failure", "nothing"]  # "nothing" says nothing of the seat: a user's mistake, a limit, a cancel
 _RATE_WINDOW_S = 60.0
 _JUDGED = 5  # times `min_calls`: of more calls, old answers would outweigh new failures
-_CHANCE = 2 / 3  # of a call's variance: what the failures of a seat that is as bad as the rate may fall short of it
+_CHANCE = 0.7  # of a call's variance: what the failures of a seat that is as bad as the rate may fall short of it
 _JITTER = 0.1  # replicas that were hit by the same outage do not all try again at the same moment
 _TRY_MARGIN_S = 5.0  # a try is given up for lost this long after its own time limit should have ended it
 _VERDICT_S = 1.0  # when to ask again while somebody else's try is under way: most answers have begun by then
@@ -233,8 +233,8 @@ def _too_often(breaker: _Breaker, *, failed: bool) -> str | None:
 def _enough(thresholds: Thresholds, calls: int) -> float:
     """How many failures among so many calls are too many: the rate's share of them, less what chance may take off it.
 
-    A seat that fails at the rate itself shows less than that half of the time, and for long after a good start. A rate
-    of 1 leaves nothing to chance.
+    A seat that fails at the rate itself shows less than that half of the time, and for long after a good start: of a
+    half, 10 of 20 calls, 23 of 60 or 36 of 100 are enough. A rate of 1 leaves nothing to chance.
     """
     rate = thresholds.failure_rate
     return rate * calls - _CHANCE * rate * (1 - rate) * (calls - thresholds.min_calls)

@@ -1,36 +1,69 @@
-"""What is done to values so that Postgres takes every one: cut, replaced, or null, never refused."""
+"""What is done to values so that Postgres takes every one: cut, replaced, or null, never refused.
+
+Nearly every row is clean as it is, and each request writes several: so a row's values are looked at all together, and
+one by one only where that shows something. What is of the wrong kind altogether raises `TypeError`.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 TEXT_MAX_CHARS = 500
 _INT_MAX = (1 << 63) - 1
+_FLOAT_MAX = sys.float_info.max
+
+Clean = Callable[[list[Any], Sequence[int]], None]
+"""Cleans those of a row's values that stand at some places; None stays None."""
 
 
-def clean_text(value: Any) -> Any:
-    """Text without NUL and lone surrogates, at most 500 characters; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    if len(value) <= TEXT_MAX_CHARS and value.isascii() and "\0" not in value:
-        return value
+def clean_texts(values: list[Any], places: Sequence[int]) -> None:
+    """Texts without NUL and lone surrogates, of at most 500 characters."""
+    all_of_them = "".join([value for place in places if (value := values[place]) is not None])
+    if len(all_of_them) <= TEXT_MAX_CHARS and all_of_them.isascii() and "\0" not in all_of_them:
+        return
+    for place in places:
+        if values[place] is not None:
+            values[place] = clean_text(values[place])
+
+
+def clean_ints(values: list[Any], places: Sequence[int]) -> None:
+    """Integers within 64 bits."""
+    for place in places:
+        value = values[place]
+        if value is not None and not -_INT_MAX <= value <= _INT_MAX:
+            values[place] = clean_int(value)
+
+
+def clean_floats(values: list[Any], places: Sequence[int]) -> None:
+    """None for numbers that JSON and sums cannot bear."""
+    for place in places:
+        value = values[place]
+        if value is not None and not -_FLOAT_MAX <= value <= _FLOAT_MAX:
+            values[place] = None
+
+
+def clean_jsons(values: list[Any], places: Sequence[int]) -> None:
+    """JSON texts of any plain values."""
+    for place in places:
+        if values[place] is not None:
+            values[place] = clean_json(values[place])
+
+
+# --- one value -------------------------------------------------------------------------------------------------------
+
+
+def clean_text(value: str) -> str:
+    """Text without NUL and lone surrogates, at most 500 characters."""
     return value[:TEXT_MAX_CHARS].replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def clean_int(value: Any) -> Any:
-    """An integer within 64 bits; anything else as it is."""
-    if not isinstance(value, int) or -_INT_MAX <= value <= _INT_MAX:
-        return value
-    return _INT_MAX if value > 0 else -_INT_MAX
-
-
-def clean_float(value: Any) -> Any:
-    """None for a number that JSON and sums cannot bear; anything else as it is."""
-    return value if not isinstance(value, float) or math.isfinite(value) else None
+def clean_int(value: int) -> int:
+    """An integer within 64 bits."""
+    return max(-_INT_MAX, min(value, _INT_MAX))
 
 
 def clean_json(value: Any) -> str:

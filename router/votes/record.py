@@ -5,7 +5,7 @@ Field names and order are those of the tables. A JSON column holds any plain obj
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 from router.clock import Clock
-from router.votes.clean import clean_float, clean_int, clean_json, clean_text
+from router.votes.clean import Clean, clean_floats, clean_ints, clean_jsons, clean_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +151,10 @@ Row = RequestRow | VoteRow | PayloadRow | RegistryRow | StateChangeRow
 
 def new_id(clock: Clock) -> str:
     """A UUIDv7 (RFC 9562): sorts by the millisecond it was made in, and by nothing else."""
-    noise = secrets.randbits(74)  # once, since each is a call to the kernel
-    value = int(clock.wall() * 1000) << 80 | 0x7 << 76 | (noise >> 62) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
+    noise = int.from_bytes(os.urandom(10))  # once, since each is a call to the kernel
+    value = (
+        int(clock.wall() * 1000) << 80 | 0x7 << 76 | (noise >> 62 & 0xFFF) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
+    )
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
@@ -165,36 +167,39 @@ def utc(wall_s: float) -> datetime:
 # --- rows that fit their table ---------------------------------------------------------------------------------------
 
 
-_CLEAN: Mapping[str, Callable[[Any], Any]] = {
-    "str": clean_text,
-    "int": clean_int,
-    "float": clean_float,
-    "Any": clean_json,
+_CLEAN: Mapping[str, Clean] = {
+    "str": clean_texts,
+    "int": clean_ints,
+    "float": clean_floats,
+    "Any": clean_jsons,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where the rows of one class go: the table's columns, and how a row becomes a record of them."""
+    """Where the rows of one class go: the table's columns, and how a row becomes a record of them.
+
+    `cleaners` clean all columns of one kind at once, each with the places of its columns.
+    """
 
     name: str
     columns: tuple[str, ...]
     read: Callable[[Any], tuple[Any, ...]]
-    cleaners: tuple[tuple[int, Callable[[Any], Any]], ...]
+    cleaners: tuple[tuple[tuple[int, ...], Clean], ...]
 
     def record(self, row: Row) -> tuple[Any, ...]:
         """The row's values in the order of the columns, made fit for Postgres."""
         values = list(self.read(row))
-        for index, clean in self.cleaners:
-            if values[index] is not None:
-                values[index] = clean(values[index])
+        for places, clean in self.cleaners:
+            clean(values, places)
         return tuple(values)
 
 
 def _table(name: str, row: type[Row]) -> Table:
     columns = tuple(field.name for field in fields(row))
     kinds = [str(field.type).removesuffix(" | None") for field in fields(row)]
-    cleaners = tuple((index, _CLEAN[kind]) for index, kind in enumerate(kinds) if kind in _CLEAN)
+    places = {kind: tuple(at for at, each in enumerate(kinds) if each == kind) for kind in _CLEAN}
+    cleaners = tuple((places[kind], clean) for kind, clean in _CLEAN.items() if places[kind])
     return Table(name, columns, attrgetter(*columns), cleaners)
 
 

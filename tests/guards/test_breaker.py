@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from statistics import mean
 from typing import Literal
 
 import pytest
@@ -64,6 +66,33 @@ class Bench:
         return [(change.subject, change.state) for change in self.told]
 
 
+@dataclass
+class Flaky:
+    """A seat of which so large a `share` of calls fails, at random, once it has given so many answers."""
+
+    seed: int
+    share: float
+    seat: Seat = SEAT
+    answers_first: int = 0
+    every_s: float = 0.05
+
+    def until_it_rests(self, most: int = 20_000) -> tuple[int, int]:
+        """How many calls were made since, and how many of them failed."""
+        bench, rng = Bench(), random.Random(self.seed)
+        calls = failures = 0
+        for _ in range(self.answers_first):
+            self._call(bench, "ok")
+        while calls < most and not bench.breakers.block(self.seat):
+            failed = rng.random() < self.share
+            self._call(bench, "failure" if failed else "ok")
+            calls, failures = calls + 1, failures + failed
+        return calls, failures
+
+    def _call(self, bench: Bench, outcome: Outcome) -> None:
+        bench.call(outcome, self.seat)
+        bench.time.pass_(self.every_s)
+
+
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
@@ -100,7 +129,36 @@ def test_an_answer_makes_the_row_begin_again(bench: Bench) -> None:
 )
 def test_half_of_the_calls_failing_opens_it_without_any_row(bench: Bench, pattern: tuple[Outcome, ...]) -> None:
     assert bench.calls(pattern * 100) in (20, 21)
-    assert "of the last minute's" in bench.told[0].reason
+    assert re.fullmatch(r"1\d of the last 2[01] calls failed", bench.told[0].reason)
+
+
+@pytest.mark.parametrize(
+    "pattern", [("ok", "failure"), ("failure", "ok", "failure", "ok", "ok", "failure")], ids="-".join
+)
+def test_a_good_past_does_not_save_a_seat_that_begins_to_fail(bench: Bench, pattern: tuple[Outcome, ...]) -> None:
+    bench.calls(["ok"] * 5000)
+    assert bench.calls(pattern * 100) <= 80
+    assert bench.told[0].reason == "36 of the last 100 calls failed"
+
+
+@pytest.mark.parametrize(("every_s", "answers_first"), [(0.05, 0), (0.05, 100), (1.0, 0)])
+def test_half_of_the_calls_failing_at_random_opens_it_within_forty_of_them(every_s: float, answers_first: int) -> None:
+    flaky = (Flaky(seed, 0.5, answers_first=answers_first, every_s=every_s) for seed in range(2000))
+    failures = [one.until_it_rests()[1] for one in flaky]
+    assert sum(number > 40 for number in failures) < 0.001 * len(failures)
+
+
+def test_a_quarter_of_the_calls_failing_at_random_seldom_opens_it() -> None:
+    by_rate_alone = with_thresholds(Thresholds(failures=1000))
+    assert mean(Flaky(seed, 0.25).until_it_rests()[0] for seed in range(60)) > 600
+    assert mean(Flaky(seed, 0.25, by_rate_alone).until_it_rests()[0] for seed in range(40)) > 1200
+    assert mean(Flaky(seed, 0.1, by_rate_alone).until_it_rests()[0] for seed in range(4)) == 20_000
+
+
+def test_a_rate_of_one_leaves_nothing_to_chance() -> None:
+    every_call = with_thresholds(Thresholds(failures=1000, failure_rate=1.0))
+    assert Flaky(1, 1.0, every_call).until_it_rests() == (20, 20)
+    assert Flaky(1, 0.95, every_call, answers_first=1).until_it_rests(1000)[0] == 1000
 
 
 def test_less_than_the_rate_never_opens_it(bench: Bench) -> None:
@@ -294,6 +352,15 @@ def test_an_edit_survives_and_its_thresholds_apply(bench: Bench) -> None:
     assert bench.rest_s(NEIGHBOUR) == pytest.approx(2)
     assert bench.calls(["failure"] * 9, new.seats[SEAT.id]) == 1
     assert bench.rest_s() == pytest.approx(1)
+
+
+def test_an_edit_of_the_number_of_calls_applies_to_those_that_were_counted(bench: Bench) -> None:
+    bench.calls(["ok"] * 80)
+    bench.calls(["failure", "ok"] * 9)
+    new = edited("  alpha:\n", "  alpha:\n    breaker: {min_calls: 4}\n")
+    bench.breakers.reconcile(HOME, new)
+    assert bench.calls(["failure"] * 4, new.seats[SEAT.id]) == 1
+    assert bench.told[0].reason == "10 of the last 20 calls failed"
 
 
 @pytest.mark.parametrize("change", [moved, rekeyed])

@@ -135,6 +135,22 @@ async def test_what_another_replica_found_down_needs_no_second_look(after_s: flo
     assert len(fleet.asked) == 1
 
 
+async def test_a_failure_before_a_restart_is_the_first_of_two() -> None:
+    fleet = Fleet(behaviour={"p/it": fails()}, subjects=(subject("p/it", a_day(20)),))
+    before, after = (monitor_of(fleet.world(), tick_s=30.0) for _ in range(2))
+    before.start()
+    await fleet.line.run(2 * HOUR)
+    await before.stop()
+    [verdict] = fleet.told
+    assert verdict.verdict == "degraded"
+    after.hear(verdict)
+    after.start()
+    await fleet.line.run(25 * HOUR)
+    await after.stop()
+    assert len(fleet.asked) == 2
+    assert after.verdicts.of("p/it").verdict == "down"
+
+
 async def test_hearing_its_own_verdict_does_not_spend_a_second_probe() -> None:
     fleet = Fleet()
     async with monitoring(fleet, subject("p/it", a_day(50)), tick_s=5.0) as monitor:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.clock import SYSTEM_CLOCK, Clock
-from router.votes.clean import clean_float, clean_int, clean_json, clean_text
+from router.votes.clean import clean_json
 from router.votes.record import TABLES, VoteRow, new_id, utc
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -32,29 +32,46 @@ def test_ids_sort_by_time_and_do_not_repeat() -> None:
     assert len({new_id(SYSTEM_CLOCK) for _ in range(10_000)}) == 10_000
 
 
+def stored(**facts: Any) -> dict[str, Any]:
+    """What becomes of these values in the record of an otherwise plain row."""
+    usual: dict[str, Any] = {"vote_id": "v", "request_id": "r", "created_at": NOW, "seq": 0, "role": "answer"}
+    row = VoteRow(**usual | {"provider": "p", "model": "m", "outcome": "ok"} | facts)
+    record = dict(zip(TABLES[VoteRow].columns, TABLES[VoteRow].record(row), strict=True))
+    return {name: record[name] for name in facts}
+
+
 @pytest.mark.parametrize(
     ("value", "clean"),
     [
         ("plain", "plain"),
+        ("", ""),
         ("nu\0l", "nul"),
         ("half \ud83d of a pair", "half ? of a pair"),
         ("grüße 🙂", "grüße 🙂"),
+        ("x" * 500, "x" * 500),
         ("x" * 10_000_000, "x" * 500),
     ],
-    ids=["plain", "nul", "surrogate", "unicode", "ten megabytes"],
+    ids=["plain", "empty", "nul", "surrogate", "unicode", "five hundred", "ten megabytes"],
 )
 def test_text(value: str, clean: str) -> None:
-    assert clean_text(value) == clean
+    assert stored(error_message=value, response_model="as it is") == {
+        "error_message": clean,
+        "response_model": "as it is",
+    }
 
 
-@pytest.mark.parametrize(("value", "clean"), [(7, 7), (1 << 70, (1 << 63) - 1), (-(1 << 70), 1 - (1 << 63))])
-def test_int(value: int, clean: int) -> None:
-    assert clean_int(value) == clean
+@pytest.mark.parametrize(
+    ("value", "clean"), [(7, 7), (None, None), (1 << 70, (1 << 63) - 1), (-(1 << 70), 1 - (1 << 63))]
+)
+def test_int(value: int | None, clean: int | None) -> None:
+    assert stored(input_tokens=value) == {"input_tokens": clean}
 
 
-@pytest.mark.parametrize(("value", "clean"), [(0.5, 0.5), (math.nan, None), (math.inf, None), (-math.inf, None)])
-def test_float(value: float, clean: float | None) -> None:
-    assert clean_float(value) == clean
+@pytest.mark.parametrize(
+    ("value", "clean"), [(0.5, 0.5), (None, None), (math.nan, None), (math.inf, None), (-math.inf, None)]
+)
+def test_float(value: float | None, clean: float | None) -> None:
+    assert stored(cost_usd=value) == {"cost_usd": clean}
 
 
 @pytest.mark.parametrize(
@@ -90,11 +107,8 @@ def test_json_is_never_refused_and_never_holds_a_nul(value: Any) -> None:
 
 
 def test_a_record_has_the_values_in_the_order_of_the_columns() -> None:
-    row = VoteRow(
-        vote_id="v", request_id="r", created_at=NOW, seq=0, role="answer", provider="p", model="m", outcome="ok"
-    )
-    record = dict(zip(TABLES[VoteRow].columns, TABLES[VoteRow].record(row), strict=True))
-    assert (record["vote_id"], record["outcome"], record["sent"], record["ballot"]) == ("v", "ok", False, None)
+    facts = {"vote_id": "v", "outcome": "ok", "sent": False, "ballot": None, "weight": 1.5}
+    assert stored(**facts) == facts
 
 
 def test_utc() -> None:
