@@ -56,14 +56,18 @@ class SecretMask:
 MASK = SecretMask()
 
 
+_PLAIN = frozenset({str, int, float, bool})
+
+
 def _tame(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Leaves out what is None; cuts long texts, and escapes what could forge a second line or move a cursor."""
-    for key, value in list(event.items()):
-        if value is None:
-            del event[key]
-        else:
-            event[key] = _tamed(value)
-    return event
+    told = {key: value for key, value in event.items() if value is not None}
+    if {*map(type, told.values())} <= _PLAIN:
+        # One look at all texts together is enough for nearly every line.
+        texts = "".join([value for value in told.values() if type(value) is str])
+        if len(texts) <= _MAX_FIELD_CHARS and texts.isprintable():
+            return told
+    return {key: _tamed(value) for key, value in told.items()}
 
 
 def _tamed(value: Any) -> Any:
@@ -105,6 +109,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         if console
         else structlog.processors.JSONRenderer(serializer=lambda obj, **_: orjson.dumps(obj, default=str).decode())
     )
+    written = structlog.WriteLogger(stream)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -115,7 +120,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
             _mask,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=lambda *_: written,
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

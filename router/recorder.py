@@ -14,7 +14,7 @@ from router.decision import Decision, Mark
 from router.plan import Plan
 from router.rerouting import is_rerouted
 from router.telemetry import Telemetry
-from router.vote import Vote
+from router.vote import Vote, spent
 from router.votes.record import PayloadRow, RequestRow, Row, VoteRow, utc
 
 RequestOutcome = Literal["ok", "failed", "client_gone"]
@@ -52,6 +52,7 @@ class Recorder:
         self._replica = replica
         self._keep_payloads = keep_payloads
         self._rerouted: dict[str, str | None] = {}  # seat id → the other model that answered last
+        self._say = structlog.get_logger().bind()  # once, since binding costs more than a line
 
     def vote(self, vote: Vote) -> None:
         """One attempt has ended."""
@@ -84,19 +85,19 @@ class Recorder:
                 self._log.append(self._vote_row(vote, mark, winner=won))
         if self._keep_payloads:
             self._log.append(_payload(finished.request_id, None, finished.created_at, "in", finished.body))
-        telemetry, plan = self._telemetry, finished.plan
-        telemetry.requests(plan.strategy, plan.options.tier, finished.outcome).inc()
-        telemetry.request_seconds(plan.strategy, plan.options.tier).observe(finished.duration_ms / 1000)
+        telemetry, options = self._telemetry, finished.plan.options
+        telemetry.requests(options.strategy, options.tier, finished.outcome).inc()
+        telemetry.request_seconds(options.strategy, options.tier).observe(finished.duration_ms / 1000)
         telemetry.overhead_seconds.observe((row.overhead_ms or 0.0) / 1000)
         if row.first_token_ms is not None:
-            telemetry.first_token_seconds(plan.strategy, plan.options.tier).observe(row.first_token_ms / 1000)
-        structlog.get_logger().info(
+            telemetry.first_token_seconds(options.strategy, options.tier).observe(row.first_token_ms / 1000)
+        self._say.info(
             "request",
             request_id=finished.request_id,
             status=finished.http_status,
             outcome=finished.outcome,
-            strategy=plan.strategy,
-            tier=plan.options.tier,
+            strategy=options.strategy,
+            tier=options.tier,
             provider=row.provider,
             model=row.response_model,
             attempts=len(finished.votes),
@@ -108,7 +109,7 @@ class Recorder:
     def _notice_rerouting(self, vote: Vote) -> None:
         other = vote.response_model if is_rerouted(vote.seat.model.id, vote.response_model) else None
         if other is not None and other != self._rerouted.get(vote.seat.id):
-            structlog.get_logger().warning("rerouted", asked=vote.seat.id, served=other)
+            self._say.warning("rerouted", asked=vote.seat.id, served=other)
         self._rerouted[vote.seat.id] = other
 
     def _vote_row(self, vote: Vote, mark: Mark, *, winner: bool) -> VoteRow:
@@ -157,15 +158,14 @@ class Recorder:
         )
 
     def _request_row(self, finished: Finished) -> RequestRow:
-        plan, decision, winner = finished.plan, finished.decision, finished.decision.winner
-        options = plan.options
-        costs = [vote.cost_usd for vote in finished.votes if vote.cost_usd is not None]
+        decision, winner, options = finished.decision, finished.decision.winner, finished.plan.options
+        whole = spent(finished.votes)
         return RequestRow(
             request_id=finished.request_id,
             created_at=utc(finished.created_at),
             completed_at=utc(finished.created_at + finished.duration_ms / 1000),
             api="chat",
-            strategy=plan.strategy,
+            strategy=options.strategy,
             tier=options.tier,
             request_model=finished.request_model,
             response_model=winner.response_model if winner else None,
@@ -176,12 +176,12 @@ class Recorder:
             stream=finished.stream,
             duration_ms=finished.duration_ms,
             first_token_ms=_first_token_ms(winner),
-            overhead_ms=max(0.0, finished.duration_ms - sum(vote.duration_ms for vote in finished.votes)),
-            input_tokens=sum(vote.usage.input_tokens or 0 for vote in finished.votes),
-            output_tokens=sum(vote.usage.output_tokens or 0 for vote in finished.votes),
-            cost_usd=sum(costs) if costs else None,
+            overhead_ms=max(0.0, finished.duration_ms - whole.duration_ms),
+            input_tokens=whole.input_tokens,
+            output_tokens=whole.output_tokens,
+            cost_usd=whole.cost_usd,
             votes_planned=decision.votes_planned,
-            votes_cast=sum(vote.ok for vote in finished.votes),
+            votes_cast=whole.ok,
             votes_counted=decision.votes_counted,
             agreement=decision.agreement,
             margin=decision.margin,
@@ -189,12 +189,12 @@ class Recorder:
             quorum_met=decision.quorum_met,
             answer_key=decision.answer_key,
             answer_sha256=_sha256(decision.answer),
-            rule={"strategy": plan.strategy, "council_size": options.council_size, **decision.rule},
+            rule={"strategy": options.strategy, "council_size": options.council_size, **decision.rule},
             seed=decision.seed,
-            excluded=[exclusion.as_dict() for exclusion in plan.excluded],
+            excluded=[exclusion.as_dict() for exclusion in finished.plan.excluded],
             end_user=options.end_user,
             tags=dict(options.tags),
-            registry_hash=plan.registry.hash,
+            registry_hash=finished.plan.registry.hash,
             replica=self._replica,
         )
 

@@ -12,7 +12,7 @@ def is_rerouted(asked: str, served: str | None) -> bool:
 
     Makers before a slash, variants after a colon, and dates or `latest` at the end do not count.
     """
-    if not served:
+    if not served or served == asked:
         return False
     ours, theirs = _core(asked), _core(served)
     return not (ours.startswith(theirs) or theirs.startswith(ours))

@@ -87,6 +87,9 @@ class Status:
             ["state"],
             [([state], float(value)) for state, value in {**told, "spooled": counts.pending}.items()],
         )
+        yield gauge(
+            "quorum_inflight_requests", "Requests being answered now.", [], [([], float(self._admission.inflight))]
+        )
         yield gauge("quorum_registry_info", "The registry in force.", ["hash"], [([registry.short_hash], 1.0)])
         yield gauge(
             "quorum_registry_stale",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -71,3 +71,28 @@ def cost_usd(price: Price | None, usage: Usage) -> float | None:
     cached_price = price.input if price.cached_input is None else price.cached_input
     fresh = usage.input_tokens - cached
     return (fresh * price.input + cached * cached_price + (usage.output_tokens or 0) * price.output) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What some votes came to together: how many were answers, what all of them took; no cost where none is known."""
+
+    ok: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    duration_ms: float
+
+
+def spent(votes: Iterable[Vote]) -> Spent:
+    """The sums over votes; tokens that a provider did not tell count as none."""
+    ok, given, made, duration_ms = 0, 0, 0, 0.0
+    cost: float | None = None
+    for vote in votes:
+        ok += vote.outcome == "ok"
+        given += vote.usage.input_tokens or 0
+        made += vote.usage.output_tokens or 0
+        duration_ms += vote.duration_ms
+        if vote.cost_usd is not None:
+            cost = (cost or 0.0) + vote.cost_usd
+    return Spent(ok, given, made, cost, duration_ms)

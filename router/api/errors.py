@@ -133,12 +133,13 @@ def from_exclusions(excluded: tuple[Exclusion, ...], subject: str, wall: float) 
         return ApiError(status, code, f"no model of {subject} can take this request ({reasons}{more})")
     ends = [block.until for block in blocks if block.until is not None]
     wait_s = max(0.0, min(ends) - wall) if ends else None
-    limited = bool(blocks) and all(block.state in ("limited", "quota-spent") for block in blocks)
-    status, code = (429, "rate_limit_exceeded") if limited else (503, "no_seat")
+    states = {block.state for block in blocks}
+    spent, limited = states == {"quota-spent"}, bool(states) and states <= {"limited", "quota-spent"}
+    code = "insufficient_quota" if spent else "rate_limit_exceeded" if limited else "no_seat"
     return ApiError(
-        status,
+        429 if limited else 503,
         code,
         f"no model of {subject} can be asked now ({reasons}{more})",
         retry_after_s=wait_s,
-        should_retry=None if ends else False,
+        should_retry=None if ends and not spent else False,
     )

@@ -99,8 +99,7 @@ class Admission:
             assert task is not None
             self._let_in(request, task)
             self._working.add(task)
-            task.add_done_callback(self._done)
-            self._telemetry.inflight.set(len(self._working))
+            task.add_done_callback(self._working.discard)
             return await handler(request)
 
         return middleware
@@ -116,10 +115,6 @@ class Admission:
             self._telemetry.shed.inc()
             raise overloaded(gate.retry_after_s())
         task.add_done_callback(lambda _: gate.leave())
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._working.discard(task)
-        self._telemetry.inflight.set(len(self._working))
 
 
 def _from_aiohttp(error: web.HTTPException, request: web.Request) -> ApiError:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adapters.types import Answer, ToolCall, Usage
 from router.api.reasoning_details import sealed
 from router.decision import Decision, Mark
 from router.plan import Plan
-from router.vote import Vote
+from router.vote import Vote, spent
 
 
 def completion(
@@ -73,11 +73,10 @@ def usage(tokens: Usage) -> dict[str, Any]:
 
 
 def quorum_object(
-    request_id: str, decision: Decision, plan: Plan, votes: Iterable[Vote], dropped: tuple[str, ...]
+    request_id: str, decision: Decision, plan: Plan, votes: Sequence[Vote], dropped: tuple[str, ...]
 ) -> dict[str, Any]:
     """How the answer came about; with `explain` also every vote and every seat that was left out."""
-    votes = list(votes)
-    costs = [vote.cost_usd for vote in votes if vote.cost_usd is not None]
+    whole = spent(votes)
     told: dict[str, Any] = {
         "request_id": request_id,
         "strategy": plan.strategy,
@@ -85,16 +84,13 @@ def quorum_object(
         "provider": decision.winner.seat.provider.id if decision.winner else None,
         "registry": plan.registry.short_hash,
         "attempts": len(votes),
-        "votes_cast": sum(vote.ok for vote in votes),
+        "votes_cast": whole.ok,
         "votes_planned": decision.votes_planned,
         "agreement": None if decision.agreement is None else round(decision.agreement, 4),
         "quorum_met": decision.quorum_met,
         "low_confidence": decision.low_confidence,
-        "cost_usd": round(sum(costs), 9) if costs else None,
-        "total_usage": {
-            "input_tokens": sum(vote.usage.input_tokens or 0 for vote in votes),
-            "output_tokens": sum(vote.usage.output_tokens or 0 for vote in votes),
-        },
+        "cost_usd": None if whole.cost_usd is None else round(whole.cost_usd, 9),
+        "total_usage": {"input_tokens": whole.input_tokens, "output_tokens": whole.output_tokens},
     }
     if decision.answer_key is not None:
         told["answer_key"] = decision.answer_key
@@ -156,4 +152,7 @@ def route_headers(
 
 def _safe(text: str, limit: int) -> str:
     """What comes from outside, as far as it is safe in a header."""
-    return "".join(char for char in text[:limit] if char.isascii() and char.isprintable())
+    cut = text[:limit]
+    if cut.isascii() and cut.isprintable():
+        return cut
+    return "".join(char for char in cut if char.isascii() and char.isprintable())

@@ -21,7 +21,7 @@ from router.registry.model import Registry, Seat
 Class = Literal[0, 1, 2]
 _QUICK_S = 0.05  # nobody notices who of two seats is quicker than this: they share the load
 _LEAST_HEADROOM = 0.01
-_SOON_S = 1.0  # when a place among the requests in flight is free again, nobody can know
+_SOON_S = 0.25  # when a place among the requests in flight is free again, nobody can know
 
 
 @dataclass(frozen=True, slots=True)

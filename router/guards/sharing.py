@@ -103,7 +103,8 @@ class Sharing:
             self._weather.forget(cast("HoldKind", kind), subject)
 
     def _passed(self, verdict: Verdict) -> None:
-        if verdict.verdict in ("healthy", "degraded") and self._weather and self._breakers:
+        passed = verdict.verdict in ("healthy", "degraded") and not verdict.failed_once
+        if passed and self._weather and self._breakers:
             self._weather.proven(verdict.subject)
             self._breakers.bring_forward(verdict.subject, "its last probe passed")
 

@@ -108,7 +108,7 @@ class BreakerEntry(Entry):
     """When a model at a provider counts as broken, and for how long."""
 
     failures: int | None = Field(default=None, ge=1, description="Failures in a row that open it.")
-    failure_rate: Share | None = Field(default=None, description="Or this share of failures within a minute.")
+    failure_rate: Share | None = Field(default=None, description="Or this share of the last calls of a minute.")
     min_calls: int | None = Field(default=None, ge=1, description="Calls within the minute before the share counts.")
     open: Positive | None = Field(
         default=None, serialization_alias="open_s", description="First pause; it doubles each time."

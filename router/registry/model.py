@@ -54,7 +54,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """When a seat counts as broken: `failures` in a row, or `failure_rate` of at least `min_calls` in a minute."""
+    """When a seat counts as broken: `failures` in a row, or a `failure_rate` of at least the last `min_calls`."""
 
     failures: int = 5
     failure_rate: float = 0.5

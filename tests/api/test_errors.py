@@ -128,6 +128,7 @@ def blocked(index: int, state: State, until: float | None) -> Exclusion:
     [
         ([blocked(0, "limited", 1030.0), blocked(1, "quota-spent", 1010.5)], (429, "rate_limit_exceeded", "11", None)),
         ([blocked(0, "limited", 99_999.0)], (429, "rate_limit_exceeded", str(MAX_RETRY_AFTER_S), None)),
+        ([blocked(0, "quota-spent", 4600.0)], (429, "insufficient_quota", str(MAX_RETRY_AFTER_S), "false")),
         ([blocked(0, "limited", 1030.0), blocked(1, "bad-key", None)], (503, "no_seat", "30", None)),
         ([blocked(0, "billing", 4600.0)], (503, "no_seat", "120", None)),
         ([blocked(0, "bad-key", None), blocked(1, "model-gone", None)], (503, "no_seat", None, "false")),
