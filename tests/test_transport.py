@@ -310,8 +310,8 @@ async def test_no_error_shows_a_url_or_a_key(start_daemon: Start, providers: Pro
     gone.url = refused
     one.then(Step(raw=b"sk-scripted-key is your key\r\n\r\n"))
     two.then(Step(raw=b"", end="reset"))
-    quorum = await start_daemon(seats([gone, one, two]))
     log = log_text()
+    quorum = await start_daemon(seats([gone, one, two]))
 
     reply = await quorum.chat(model="ranked-fallback")
     row = str(await quorum.recorded(reply))

@@ -1,7 +1,8 @@
 """The HTTP server with bounds of its own: slow callers, too many connections, and malformed requests cost little.
 
-It relies on internals of aiohttp 3.14 (`_request_count`, `_waiter`, `_next_keepalive_close_time`, `_handle`,
-`_make_request`), which is why `pyproject.toml` pins that version; `tests/api/test_guard.py` holds the behaviour.
+It relies on internals of aiohttp 3.14 (`_connections`, `_request_count`, `_waiter`, `_next_keepalive_close_time`,
+`_handle`, `_make_request`), which is why `pyproject.toml` pins that version; `tests/api/test_guard.py` holds the
+behaviour.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from aiohttp.web_request import BaseRequest
 
 from router.api.errors import ApiError, error_response
 from router.api.framing import Framing
+from router.api.holding import HOLD_S, Holding
 
 HEADER_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 60.0  # for the caller to take a response that is complete
 IDLE_TIMEOUT_S = 75.0  # between two requests on one connection; above the keep-alive of common load balancers
 MAX_CONNECTIONS = 8_000  # two sockets a request stay within a usual limit of 20,000 open files
+_HOLD_UNTIL_FULL = 0.5  # beyond this those who wait for a refusal might soon take the places of others
 _MAX_UNTAKEN_BYTES = 64 * 1024  # of refusals that their caller does not read
 
 
@@ -46,9 +49,11 @@ class _Handler(RequestHandler):
         "_framing",
         "_header_timeout_s",
         "_header_timer",
+        "_held",
         "_open_to_new",
         "_refused",
         "_send_timeout_s",
+        "_server",
         "entered",
     )
 
@@ -56,11 +61,13 @@ class _Handler(RequestHandler):
         super().__init__(manager, loop=loop, **kwargs)
         self._header_timeout_s = manager.header_timeout_s
         self._send_timeout_s = manager.send_timeout_s
-        self._open_to_new = len(manager.connections) < manager.max_connections
+        self._open_to_new = manager.fullness < 1
         self._header_timer: asyncio.TimerHandle | None = None
         self._door = manager.door
         self._framing = Framing()
         self._answered = 0
+        self._server = manager
+        self._held: bytes | None = None  # a refusal that has not been told yet
         self._refused = False  # the request under way was turned away, and the rest of it is dropped when it comes
         self.entered = False  # the request under way came in by the door
 
@@ -128,6 +135,8 @@ class _Handler(RequestHandler):
         if self._refused:
             data = self._framing.skip(data)
             self._end_refusal_if_all_came()
+        if data:
+            self._tell_refusal()  # before anything else is answered
         # A refusal must not overtake an answer: all requests before it have to be answered.
         if not data or not self._framing.begins(data) or self._answered < self._request_count:
             return data
@@ -146,7 +155,15 @@ class _Handler(RequestHandler):
         if self._refused and self._header_timer is None:
             self._arm()
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if self.transport is not None:
+        self._held = refusal
+        if self._server.holding is None or self._server.fullness > _HOLD_UNTIL_FULL:
+            self._tell_refusal()
+        else:
+            self._server.holding.hold(self._tell_refusal)
+
+    def _tell_refusal(self) -> None:
+        refusal, self._held = self._held, None
+        if refusal is not None and self.transport is not None:
             self.transport.write(refusal)
             if self.transport.get_write_buffer_size() > _MAX_UNTAKEN_BYTES:
                 self._abort()
@@ -189,13 +206,26 @@ class GuardServer(web.Server):
         send_timeout_s: float,
         max_connections: int,
         door: Door | None,
+        hold_s: float,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.door = door
+        self.holding = Holding(hold_s) if hold_s else None
         self.header_timeout_s = header_timeout_s
         self.send_timeout_s = send_timeout_s
         self.max_connections = max_connections
+
+    @property
+    def fullness(self) -> float:
+        """The share of all connections there may be that are open."""
+        return len(self._connections) / self.max_connections
+
+    def pre_shutdown(self) -> None:
+        """Ends idle connections; nobody leaves without the refusal that was held back."""
+        if self.holding is not None:
+            self.holding.say_all()
+        super().pre_shutdown()
 
     def __call__(self) -> RequestHandler:
         return _Handler(self, loop=self._loop, **self._kwargs)
@@ -204,7 +234,7 @@ class GuardServer(web.Server):
 class GuardRunner(web.AppRunner):
     """aiohttp's runner on a `GuardServer`. A caller's leaving cancels its handler, so that upstream calls end too."""
 
-    __slots__ = ("_door", "_header_timeout_s", "_max_connections", "_send_timeout_s")
+    __slots__ = ("_door", "_header_timeout_s", "_hold_s", "_max_connections", "_send_timeout_s")
 
     def __init__(
         self,
@@ -214,6 +244,7 @@ class GuardRunner(web.AppRunner):
         send_timeout_s: float = SEND_TIMEOUT_S,
         max_connections: int = MAX_CONNECTIONS,
         door: Door | None = None,
+        hold_s: float = HOLD_S,
         shutdown_timeout_s: float = 5.0,
     ) -> None:
         super().__init__(
@@ -227,6 +258,7 @@ class GuardRunner(web.AppRunner):
         self._send_timeout_s = send_timeout_s
         self._max_connections = max_connections
         self._door = door
+        self._hold_s = hold_s
 
     async def _make_server(self) -> web.Server:
         app = self._app
@@ -243,5 +275,6 @@ class GuardRunner(web.AppRunner):
             send_timeout_s=self._send_timeout_s,
             max_connections=self._max_connections,
             door=self._door,
+            hold_s=self._hold_s,
             **self._kwargs,
         )

@@ -21,6 +21,8 @@ from router.votes.record import new_id
 SHUTDOWN = "server shutdown"
 """With this word a handler is cancelled when a stopping daemon cannot wait for it any longer."""
 
+# The gate tells of these in two lines, and a daemon that stops says so: there is no time for a line each.
+_TOLD_TOGETHER = frozenset({"overloaded", "draining"})
 _LAST_WORDS_S = 2.0  # for telling the callers of cancelled requests why
 _SAFE_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
@@ -58,7 +60,7 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except Exception:
         structlog.get_logger().exception("request_bug", request_id=request_id, route=_route(request))
         failure = ApiError(500, "internal_error", "a bug of ours stopped this request, it has been logged")
-    if failure.code != "overloaded":  # the gate tells of all of those in two lines: there is no time for one each
+    if failure.code not in _TOLD_TOGETHER:
         told = {"status": failure.status, "code": failure.code, "route": _route(request)}
         structlog.get_logger().info("request", request_id=request_id, outcome="rejected", **told)
     return error_response(failure, request_id)
@@ -95,8 +97,7 @@ class Admission:
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.method != "POST":
                 return await handler(request)
-            task = asyncio.current_task()
-            assert task is not None
+            task = request.task
             self._let_in(request, task)
             self._working.add(task)
             task.add_done_callback(self._working.discard)

@@ -7,7 +7,7 @@ import json
 import random
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,7 +62,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    max_inflight: int, *, header_timeout_s: float = 5.0, max_connections: int = 100
+    max_inflight: int, *, header_timeout_s: float = 5.0, max_connections: int = 100, hold_s: float = 0.0
 ) -> AsyncIterator[Served]:
     told: list[Episode] = []
     gate = Gate(SYSTEM_CLOCK, random.Random(7), memory_share=lambda: 0.0, tell=told.append, max_inflight=max_inflight)
@@ -76,6 +76,7 @@ async def serving(
         header_timeout_s=header_timeout_s,
         max_connections=max_connections,
         door=GateDoor(gate, served.telemetry, SYSTEM_CLOCK),
+        hold_s=hold_s,
         shutdown_timeout_s=0.1,
     )
     await runner.setup()
@@ -235,6 +236,59 @@ def test_connections_beyond_the_bound_are_closed_on_the_loop_of_production() -> 
             assert await closed(two[0]) == b""
 
     uvloop.run(scenario())
+
+
+# --- refusals that are held -------------------------------------------------------------------------------------------
+
+
+async def test_a_refusal_is_told_after_a_moment_and_health_at_once() -> None:
+    async with serving(0, hold_s=0.3) as served, caller(served.url) as one, caller(served.url) as two:
+        began = asyncio.get_running_loop().time()
+        one[1].write(CHAT)
+        await until(lambda: served.shed == 1)
+        two[1].write(HEALTH)
+        assert await answer(two[0]) == (200, "alive")
+        await refused(one)
+        assert asyncio.get_running_loop().time() - began >= 0.3
+
+
+@pytest.mark.parametrize("next_", [HEALTH, CHAT[:-1], CHAT + CHAT], ids=["a probe", "another", "two at once"])
+async def test_a_held_refusal_comes_before_whatever_is_asked_next(next_: bytes) -> None:
+    async with serving(0, hold_s=3600) as served, caller(served.url) as one:
+        for part in (CHAT[:-20], CHAT[-20:]):
+            one[1].write(part)
+            await until(lambda: served.shed == 1)
+        one[1].write(next_)
+        await refused(one)
+        if next_ == HEALTH:
+            assert await answer(one[0]) == (200, "alive")
+
+
+async def test_where_many_are_connected_nobody_is_held() -> None:
+    async with serving(0, hold_s=3600, max_connections=1) as served, caller(served.url) as one:
+        one[1].write(CHAT)
+        await refused(one)
+
+
+async def test_a_server_that_stops_tells_every_refusal_that_it_holds() -> None:
+    async with AsyncExitStack() as stack:
+        async with serving(0, hold_s=3600) as served:
+            callers = [await stack.enter_async_context(caller(served.url)) for _ in range(3)]
+            for one in callers:
+                one[1].write(CHAT)
+            await until(lambda: served.shed == 3)
+        for one in callers:
+            await refused(one)
+
+
+async def test_a_caller_who_left_is_not_told() -> None:
+    async with serving(0, hold_s=0.05) as served:
+        async with caller(served.url) as one:
+            one[1].write(CHAT)
+            await until(lambda: served.shed == 1)
+        async with caller(served.url) as two:
+            two[1].write(CHAT)
+            await refused(two)
 
 
 # --- where a request ends ---------------------------------------------------------------------------------------------
