@@ -14,6 +14,7 @@ from adapters.errors import ErrorKind, ProviderError
 from adapters.headers import PER_MINUTE, limits_seen
 from adapters.schemas import closed
 from adapters.types import (
+    DONE,
     Answer,
     ChatRequest,
     Delta,
@@ -156,7 +157,7 @@ def _tool_choice(request: ChatRequest) -> dict[str, Any]:
 
 def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     """The answer in a whole response."""
-    return collect([*message_deltas(answer_document(status, headers, body, RULES)), Delta(done=True)])
+    return collect([*message_deltas(answer_document(status, headers, body, RULES)), DONE])
 
 
 def parse_event(event: Event) -> Iterable[Delta]:

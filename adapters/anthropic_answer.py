@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.reading import count, items, json_text, obj, string, total, usage
 from adapters.reasoning_details import Details, detail, own
-from adapters.types import Delta, FinishReason, ToolCallDelta, Usage
+from adapters.types import DONE, Delta, FinishReason, ToolCallDelta, Usage
 
 MAKER = "anthropic"
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
@@ -94,7 +94,7 @@ _EVENTS: Mapping[str, Callable[[Mapping[str, Any]], Iterable[Delta]]] = {
     "content_block_start": _started,
     "content_block_delta": _continued,
     "message_delta": _ended,
-    "message_stop": lambda event: (Delta(done=True),),
+    "message_stop": lambda event: (DONE,),
 }
 
 

@@ -15,6 +15,7 @@ from adapters.openai_parts import call_form, content, piece
 from adapters.reading import count, items, obj, string, usage
 from adapters.tool_names import as_named, spelled
 from adapters.types import (
+    DONE,
     Answer,
     ChatRequest,
     Delta,
@@ -140,7 +141,7 @@ def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> Answ
         Delta(response_id=string(document.get("id"))),
         *_message_deltas(obj(document.get("message"))),
         _end(document),
-        Delta(done=True),
+        DONE,
     ]
     return collect(deltas)
 
@@ -148,7 +149,7 @@ def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> Answ
 def parse_event(event: Event) -> Iterable[Delta]:
     """What one stream event adds to the answer."""
     if event.data.strip() == "[DONE]":
-        return (Delta(done=True),)
+        return (DONE,)
     document = event_document(event, RULES)
     if document is None:
         return ()

@@ -31,7 +31,7 @@ class StreamCollector:
     """Takes a stream's deltas as they come, and says of each what may be passed on to the caller.
 
     What is passed on holds no reasoning in its text, tool calls are numbered from 0 and always named, and reasoning
-    details come whole, with the finish reason.
+    details come whole, with the finish reason, and only beside calls: nobody wants them back without.
     """
 
     def __init__(self, *, starts_open: bool = False) -> None:
@@ -67,10 +67,14 @@ class StreamCollector:
         if finish or delta.done:
             late, late_thought = self._filter.close()
             text, thought = text + late, thought + late_thought
-            call = call or self._calls.release(self._id)
             finish = finish and self._judged(finish)
-            details = self._released()
-        self._keep(text, thought)
+            if self._calls.named:
+                call = call or self._calls.release(self._id)
+                details = self._details.release()
+        if text:
+            self._text.append(text)
+        if thought:
+            self._thoughts.append(thought)
         as_it_is = text == delta.text and call == delta.tool_call and finish == delta.finish_reason
         if as_it_is and not thought and details == delta.reasoning_details:
             return delta
@@ -82,13 +86,15 @@ class StreamCollector:
     def close(self) -> Delta:
         """What was still held back, now that the stream has ended."""
         text, thought = self._filter.close()
-        self._keep(text, thought)
-        call, details = self._calls.release(self._id), self._released()
+        self._text.append(text)
+        self._thoughts.append(thought)
+        call, details = self._calls.release(self._id), self._details.release() if self._calls.named else ()
         return Delta(text=text, reasoning=thought, tool_call=call, reasoning_details=details)
 
     def answer(self) -> Answer:
         """The whole answer; raises `ProviderError` if the stream was cut, empty, or stopped by a filter."""
-        self.close()
+        if not self._done:
+            self.close()
         text, thoughts = "".join(self._text), "".join(self._thoughts)
         if self.leaked:  # what was passed on cannot be taken back, but the log and the vote deserve the truth
             text, thoughts = split_reasoning("".join(self._came), starts_open=self._starts_open)
@@ -101,7 +107,7 @@ class StreamCollector:
             usage=self._usage,
             response_model=self._model,
             response_id=self._id,
-            reasoning_details=self._details.all() if self._calls else (),
+            reasoning_details=self._details.all() if self._calls.named else (),
         )
         self._check(answer)
         return answer
@@ -122,19 +128,10 @@ class StreamCollector:
         if delta.usage is not None:
             self._usage = self._usage.updated_by(delta.usage)
 
-    def _released(self) -> Details:
-        """The details that go out now: they are whole at the end only, and nobody wants them back without a call."""
-        return self._details.release() if self._calls else ()
-
-    def _keep(self, text: str, thought: str) -> None:
-        self._text.append(text)
-        if thought:
-            self._thoughts.append(thought)
-
     def _judged(self, finish: FinishReason) -> FinishReason:
         """`tool_calls` exactly where there are some: not every provider says so, and some say so of their own tools."""
         if finish in ("stop", "tool_calls"):
-            return "tool_calls" if self._calls else "stop"
+            return "tool_calls" if self._calls.named else "stop"
         return finish
 
     def _check(self, answer: Answer) -> None:
@@ -177,37 +174,34 @@ class _Calls:
     def __init__(self) -> None:
         self._last: _Call | None = None
         self._by_index: dict[int, _Call] = {}
-        self._named: list[_Call] = []
+        self.named: list[_Call] = []
         self._passed = 0  # how many of them have been passed on
-
-    def __bool__(self) -> bool:
-        return bool(self._named)
 
     def all(self, response_id: str) -> tuple[ToolCall, ...]:
         """Every call that has a name."""
-        return tuple(_whole(call, response_id) for call in self._named)
+        return tuple(_whole(call, response_id) for call in self.named)
 
     def add(self, piece: ToolCallDelta, response_id: str) -> ToolCallDelta | None:
         """Takes a piece, and returns what may be passed on now."""
         call = self._call_of(piece)
         call.take(piece)
         if call.name and call.number is None:
-            call.number = len(self._named)
-            self._named.append(call)
+            call.number = len(self.named)
+            self.named.append(call)
         if call.number is not None and call.number < self._passed:
             return ToolCallDelta(call.number, arguments=piece.arguments)
-        if self._passed == len(self._named):
+        if self._passed == len(self.named):
             return None
-        waiting = self._named[self._passed]
+        waiting = self.named[self._passed]
         if waiting is not call:
             return self.release(response_id)
         return self._begun(_whole(call, response_id)) if call.arguments else None
 
     def release(self, response_id: str) -> ToolCallDelta | None:
         """The call that still waits for its arguments, now that none will come."""
-        if self._passed == len(self._named):
+        if self._passed == len(self.named):
             return None
-        return self._begun(_whole(self._named[self._passed], response_id))
+        return self._begun(_whole(self.named[self._passed], response_id))
 
     def _begun(self, call: ToolCall) -> ToolCallDelta:
         self._passed += 1

@@ -26,9 +26,9 @@ from adapters.openai_parts import (
     tool_form,
     usage_of,
 )
-from adapters.reading import obj, string
+from adapters.reading import first_string, obj, string
 from adapters.reasoning_details import Details, details, own
-from adapters.types import NOTHING, Answer, ChatRequest, Delta, Event, HttpRequest, LimitsSeen, Message, Target
+from adapters.types import DONE, NOTHING, Answer, ChatRequest, Delta, Event, HttpRequest, LimitsSeen, Message, Target
 from adapters.unsent import FORMS, Wishes, unsent
 from adapters.writing import STREAM, Convert, limited, post, same
 
@@ -46,7 +46,7 @@ PLATFORM = frozenset(
 )
 """Parameters about OpenAI's own platform: elsewhere they mean nothing, or something else, and are often refused."""
 
-_DONE = (Delta(done=True),)
+_DONE = (DONE,)
 Wire = list[dict[str, Any]]
 
 
@@ -106,7 +106,8 @@ class Dialect:
 
     def build_request(self, target: Target, request: ChatRequest, *, stream: bool) -> HttpRequest:
         """The HTTP request that asks `target`."""
-        fields = {**self._params(target, request), **self._forms(target, request)}
+        variant = self._variant(target)
+        fields = {**self._params(target, request, variant), **self._forms(request, variant)}
         stream = stream and (self.json_streams or "response_format" not in fields)
         if stream and self.usage_in_streams:
             fields["stream_options"] = {"include_usage": True}
@@ -121,29 +122,32 @@ class Dialect:
 
     def dropped_params(self, target: Target, request: ChatRequest) -> frozenset[str]:
         """The names of what the request asks for and `target` is not sent."""
-        variant = self._variant(target)
-        unsaid = {**self.unsaid, **{name: wish for name, wish in FORMS.items() if name in target.quirks.drop}}
-        return unsent(request, target, (name for name in request.params if self._takes(name, variant)), unsaid)
+        variant, dropped = self._variant(target), target.quirks.drop
+        forms = {name: wish for name, wish in FORMS.items() if name in dropped} if dropped else NOTHING
+        known = [name for name in request.params if self._takes(name, variant)]
+        return unsent(request, target, known, {**self.unsaid, **forms})
 
-    def _params(self, target: Target, request: ChatRequest) -> dict[str, Any]:
-        variant = self._variant(target)
-        given = {name: value for name, value in request.params.items() if value is not None}
-        taken = {name: value for name, value in given.items() if self._takes(name, variant)}
+    def _params(self, target: Target, request: ChatRequest, variant: Variant) -> dict[str, Any]:
+        params = request.params.items()
+        taken = {name: value for name, value in params if value is not None and self._takes(name, variant)}
         convert = {**self.convert, **variant.convert}
         sent = limited({**self.defaults, **taken}, target)
         return {name: convert.get(name, same)(value) for name, value in sent.items()}
 
     def _variant(self, target: Target) -> Variant:
-        return next((variant for variant in self.variants if variant.model.search(target.model)), _PLAIN)
+        for variant in self.variants:
+            if variant.model.search(target.model):
+                return variant
+        return _PLAIN
 
     def _takes(self, name: str, variant: Variant) -> bool:
         refused = name in STREAM or name in self.drop or name in variant.drop
         return not refused and (self.takes is None or name in self.takes)
 
-    def _forms(self, target: Target, request: ChatRequest) -> dict[str, Any]:
+    def _forms(self, request: ChatRequest, variant: Variant) -> dict[str, Any]:
         """The tools offered and the form the answer must have, where the request speaks of them."""
         fields: dict[str, Any] = {}
-        strict_schema = self._variant(target).strict_schema or self.strict_schema
+        strict_schema = variant.strict_schema or self.strict_schema
         if request.tools:
             fields["tools"] = [tool_form(tool, strict_schema) for tool in request.tools]
             if request.tool_choice:
@@ -171,7 +175,7 @@ class Dialect:
     def parse_response(self, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         """The answer in a whole response."""
         document = answer_document(status, headers, body, self.rules)
-        return collect([*self._deltas(document), Delta(done=True)])
+        return collect([*self._deltas(document), DONE])
 
     def parse_event(self, event: Event) -> Iterable[Delta]:
         """What one stream event adds to the answer."""
@@ -192,13 +196,12 @@ class Dialect:
         choice = first_choice(document)
         message = obj(choice.get("message")) or obj(choice.get("delta"))
         text, thought = spoken(message.get("content"))
-        field_thought = next(filter(None, (string(message.get(name)) for name in self.reasoning)), "")
         calls = [piece(obj(call)) for call in calls_of(message)]
         ended = finish_reason(choice.get("finish_reason"))
         used = usage_of(document, choice, reasoning_inside=self.reasoning_inside)
         said = Delta(
             text=text,
-            reasoning=field_thought + thought,
+            reasoning=first_string(message, self.reasoning) + thought,
             refusal=string(message.get("refusal")),
             finish_reason=None if calls else ended,
             usage=None if calls else used,

@@ -71,6 +71,8 @@ def event_document(event: Event, rules: Rules) -> Mapping[str, Any] | None:
 
 def is_error(document: Mapping[str, Any]) -> bool:
     """True for an object that tells of an error instead of answering, in any of the shapes."""
+    if document.keys().isdisjoint(_TELLING):  # as nearly every answer is
+        return document.get("object") == "error"
     return bool(
         document.get("error")
         or document.get("errors")
@@ -79,6 +81,9 @@ def is_error(document: Mapping[str, Any]) -> bool:
         or isinstance(document.get("message"), str)
         or isinstance(document.get("detail"), str | list | dict)
     )
+
+
+_TELLING = frozenset({"error", "errors", "type", "success", "message", "detail"})
 
 
 def clean(text: str) -> str:

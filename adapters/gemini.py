@@ -11,6 +11,7 @@ from adapters.error_rules import Rule, codes, words
 from adapters.errors import ErrorKind, ProviderError
 from adapters.reading import count, decode, items, json_text, obj, string, total, usage
 from adapters.types import (
+    DONE,
     Answer,
     ChatRequest,
     Delta,
@@ -192,7 +193,7 @@ def _response_format(request: ChatRequest) -> dict[str, Any]:
 def parse_response(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     """The answer in a whole response."""
     documents = answer_documents(status, headers, body, RULES)
-    return collect([*(delta for document in documents for delta in _deltas(document)), Delta(done=True)])
+    return collect([*(delta for document in documents for delta in _deltas(document)), DONE])
 
 
 def parse_event(event: Event) -> Iterable[Delta]:

@@ -162,7 +162,7 @@ def limits_seen(headers: Mapping[str, str], periods: Mapping[Unit, Per]) -> Limi
             unit = _UNITS[found["unit"] or found["unit_first"] or "requests"]
             per = found["per"] or periods.get(unit, "")
             facts.append((unit, cast("Per", per), found["what"] or found["what_last"], value))
-    return limits_of(facts)
+    return limits_of(facts) if facts else ()
 
 
 def limits_of(facts: Iterable[tuple[Unit, Per, str, str]]) -> LimitsSeen:
@@ -198,4 +198,7 @@ _REQUEST_IDS = (
 
 def request_id(headers: Mapping[str, str]) -> str:
     """The provider's own name for this request, for its support desk; empty if it gave none."""
-    return next((headers[name][:200] for name in _REQUEST_IDS if headers.get(name)), "")
+    for name in _REQUEST_IDS:
+        if name in headers and (given := headers[name]):
+            return given[:200]
+    return ""

@@ -30,7 +30,8 @@ class Line:
         """`text` without backticks follows."""
         if not text:
             return
-        self._end_run()
+        if self._run:
+            self._end_run()
         _, newline, rest = text.rpartition("\n")
         if newline:
             self._end_line()

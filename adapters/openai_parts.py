@@ -27,9 +27,8 @@ from adapters.writing import Convert
 
 def content(parts: tuple[Part, ...]) -> str | list[Mapping[str, Any]]:
     """Message content: plain text where that is all there is, else a list of parts."""
-    if all(isinstance(part, Text) for part in parts):
-        return "".join(part.text for part in parts if isinstance(part, Text))
-    return [_part(part) for part in parts]
+    texts = [part.text for part in parts if isinstance(part, Text)]
+    return "".join(texts) if len(texts) == len(parts) else [_part(part) for part in parts]
 
 
 def _part(part: Part) -> Mapping[str, Any]:
@@ -109,8 +108,11 @@ def first_choice(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     if "choices" not in document and isinstance(document.get("message"), dict):
         return {"message": document["message"], "finish_reason": document.get("done_reason")}
-    choices = (obj(choice) for choice in items(document.get("choices")))
-    return next((choice for choice in choices if not choice.get("index")), {})
+    for each in items(document.get("choices")):
+        choice = obj(each)
+        if not choice.get("index"):
+            return choice
+    return {}
 
 
 _BROKEN: Mapping[str, ErrorKind] = {
@@ -121,6 +123,8 @@ _BROKEN: Mapping[str, ErrorKind] = {
 
 def finish_reason(value: Any) -> FinishReason | None:
     """Our word for the reason; `stop` for one we do not know, because it did finish. Raises where it broke off."""
+    if value is None:
+        return None
     reason = string(value).lower()
     if reason in _BROKEN:
         raise ProviderError(_BROKEN[reason], f"the provider ended the answer with the finish reason {reason!r}")
@@ -148,8 +152,10 @@ def _chunk(chunk: Any) -> tuple[str, str]:
 
 def calls_of(message: Mapping[str, Any]) -> Sequence[Any]:
     """The tool calls in a message or delta; the single `function_call` of the oldest models counts as one."""
-    single = obj(message.get("function_call"))
-    return items(message.get("tool_calls")) or ([{"index": 0, "function": single}] if single else ())
+    calls, single = message.get("tool_calls"), message.get("function_call")
+    if calls is None and single is None:
+        return ()
+    return items(calls) or ([{"index": 0, "function": single}] if obj(single) else ())
 
 
 def piece(call: Mapping[str, Any]) -> ToolCallDelta:
@@ -174,10 +180,8 @@ def usage_of(document: Mapping[str, Any], choice: Mapping[str, Any], *, reasonin
 
     Where the total does not show it, `reasoning_inside` tells whether output tokens already count the reasoning.
     """
-    ollama = document if "eval_count" in document else None
-    places = (document.get("usage"), obj(document.get("x_groq")).get("usage"), choice.get("usage"), ollama)
-    used = next(filter(None, map(obj, places)), None)
-    if used is None:
+    used = _used(document, choice)
+    if not used:
         return None
     details, prompt = obj(used.get("completion_tokens_details")), obj(used.get("prompt_tokens_details"))
     hidden = _known(("reasoning_tokens",), details, used)
@@ -187,6 +191,15 @@ def usage_of(document: Mapping[str, Any], choice: Mapping[str, Any], *, reasonin
     if hidden and output is not None and not _counted(sent, output, hidden, used, reasoning_inside):
         output = total(output, hidden)
     return usage(sent, cached, output, hidden)
+
+
+def _used(document: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object that tells the usage; most events have none."""
+    groqs = obj(document["x_groq"]) if "x_groq" in document else {}
+    for place in (document, groqs, choice):
+        if "usage" in place and (used := obj(place["usage"])):
+            return used
+    return document if "eval_count" in document else {}
 
 
 def _counted(sent: int | None, output: int, hidden: int, used: Mapping[str, Any], usually: bool) -> bool:
@@ -199,7 +212,6 @@ def _known(names: tuple[str, ...], *places: Mapping[str, Any]) -> int | None:
     """The first number of tokens that stands under one of the names in one of the places."""
     for place in places:
         for name in names:
-            number = count(place.get(name))
-            if number is not None:
+            if name in place and (number := count(place[name])) is not None:
                 return number
     return None

@@ -1,9 +1,12 @@
-"""Total functions over JSON that strangers wrote: whatever stands there, they give a value of the type they promise."""
+"""Total functions over JSON that strangers wrote: whatever stands there, they give a value of the type they promise.
+
+Types are compared exactly, since that is quicker and a JSON decoder makes no subclasses.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -29,21 +32,31 @@ def decode(raw: bytes | str) -> Any:
 
 def obj(value: Any) -> Mapping[str, Any]:
     """`value` if it is a JSON object, else an empty one."""
-    return value if isinstance(value, dict) else {}
+    return value if type(value) is dict else {}
 
 
 def items(value: Any) -> Sequence[Any]:
     """`value` if it is a JSON array, else an empty one."""
-    return value if isinstance(value, list) else ()
+    return value if type(value) is list else ()
 
 
 def string(value: Any) -> str:
     """`value` if it is a string, else an empty one."""
-    return value if isinstance(value, str) else ""
+    return value if type(value) is str else ""
+
+
+def first_string(place: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The first string that says something under one of the names; empty if there is none."""
+    for name in names:
+        if name in place and (found := string(place[name])):
+            return found
+    return ""
 
 
 def count(value: Any) -> int | None:
     """A number of tokens, between 0 and `MAX_COUNT`; None for anything that is not a number."""
+    if type(value) is int and 0 <= value <= MAX_COUNT:
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(min(max(value, 0), MAX_COUNT))

@@ -33,7 +33,6 @@ _TAG = _pattern(*_TAGS)
 _CLOSERS = {tag: _pattern(tag) for tag in _CLOSER_OF.values()}
 _ANY_CLOSER = _pattern(*_CLOSERS)
 _MARK = re.compile("[<◁]|`+")
-_MARKS = "<◁`"
 _SPACE = re.compile(r"\s*")
 
 Kind = Literal["text", "thought", "lone"]
@@ -79,6 +78,11 @@ class ReasoningFilter:
 
     def feed(self, text: str) -> tuple[str, str]:
         """What `text` adds to the answer and to the reasoning."""
+        if text and self._closer is None and not self._tail and not self._trim and not _has_mark(text):
+            self._line.words(text)  # nearly all text: worth the look, since a search costs far more
+            self._shown = True
+            self._blank = self._blank and text.isspace()
+            return text, ""
         return _sorted(self.pieces(text, final=False))
 
     def close(self) -> tuple[str, str]:
@@ -107,10 +111,6 @@ class ReasoningFilter:
             at = _end_of_space(text, at)
             self._trim = at == len(text)
         shown = at
-        if not any(mark in text for mark in _MARKS):  # nearly all text: worth the look, since a search costs far more
-            self._line.words(text[at:])
-            self._show(text[at:])
-            return len(text)
         while (mark := _MARK.search(text, at)) is not None:
             start, end = mark.span()
             self._line.words(text[at:start])
@@ -197,6 +197,10 @@ class ReasoningFilter:
         self._line.words(tag)
         self._show(tag)
         return "".join(rest)
+
+
+def _has_mark(text: str) -> bool:
+    return "<" in text or "`" in text or "◁" in text
 
 
 def _is_begun(text: str) -> bool:

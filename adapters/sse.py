@@ -36,11 +36,11 @@ class SseParser:
         if after_cr:
             chunk = chunk.removeprefix(b"\n")
         for line in chunk.splitlines(keepends=True):  # on bytes: LF, CR and CRLF only
-            stripped = line.rstrip(b"\r\n")
-            if len(stripped) == len(line):
+            if line[-1] not in b"\r\n":
                 self._keep(line)
                 break
-            self._line(self._complete(stripped), events)
+            line = line.rstrip(b"\r\n")
+            self._line(self._complete(line) if self._tail or self._first else line, events)
         return events
 
     def close(self) -> list[Event]:
@@ -54,7 +54,8 @@ class SseParser:
     def _keep(self, piece: bytes) -> None:
         self._tail.append(piece)
         self._tail_bytes += len(piece)
-        self._check(self._tail_bytes, "line")
+        if self._tail_bytes > self._limit:
+            raise self._too_long("line")
 
     def _complete(self, piece: bytes) -> bytes:
         if self._tail:
@@ -62,7 +63,6 @@ class SseParser:
             piece = b"".join(self._tail)
             self._tail.clear()
             self._tail_bytes = 0
-        self._check(len(piece), "line")
         if self._first:
             self._first = False
             return piece.removeprefix(_BOM)
@@ -72,6 +72,8 @@ class SseParser:
         if not line:
             self._dispatch(events)
             return
+        if len(line) > self._limit:
+            raise self._too_long("line")
         if line.startswith(b"{"):  # a line of JSON is no field of this format: some local servers stream it bare
             self._dispatch(events)
             events.append(Event("", _text(line)))
@@ -79,7 +81,8 @@ class SseParser:
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data_bytes += len(line)
-            self._check(self._data_bytes, "event")
+            if self._data_bytes > self._limit:
+                raise self._too_long("event")
             self._data.append(_text(value))
         elif name == b"event":
             self._name = _text(value)
@@ -91,9 +94,8 @@ class SseParser:
             self._data_bytes = 0
         self._name = ""
 
-    def _check(self, size: int, what: str) -> None:
-        if size > self._limit:
-            raise ProviderError(ErrorKind.BAD_RESPONSE, f"a stream {what} is longer than {self._limit} bytes")
+    def _too_long(self, what: str) -> ProviderError:
+        return ProviderError(ErrorKind.BAD_RESPONSE, f"a stream {what} is longer than {self._limit} bytes")
 
 
 def _text(value: bytes) -> str:

@@ -288,6 +288,10 @@ class Delta:
         return bool(self.text or self.refusal or self.tool_call)
 
 
+DONE = Delta(done=True)
+"""The end of a stream that adds nothing, or of a whole answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One server-sent event: its `event:` name (empty if none) and its `data:` lines joined by newlines."""

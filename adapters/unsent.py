@@ -16,8 +16,9 @@ Wishes = Mapping[str, Wish]
 
 def unsent(request: ChatRequest, target: Target, known: Iterable[str], unsaid: Wishes) -> frozenset[str]:
     """The names of the parameters that this wire has no word for or the target drops, and of the unsaid wishes."""
-    given = frozenset(name for name, value in request.params.items() if value is not None)
-    return given - (frozenset(known) - target.quirks.drop) | {name for name, wish in unsaid.items() if wish(request)}
+    given = {name for name, value in request.params.items() if value is not None}
+    wishes = {name for name, wish in unsaid.items() if wish(request)}
+    return frozenset(given - (frozenset(known) - target.quirks.drop) | wishes)
 
 
 def form_wanted(request: ChatRequest) -> bool:

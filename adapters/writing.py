@@ -52,7 +52,8 @@ def post(
         name = quirks.auth_header or key_header
         bearer = "Bearer " if name.lower() == "authorization" else ""
         sent[name.lower()] = bearer + target.api_key.reveal()
-    return HttpRequest("POST", target.base_url + (quirks.path or path), sent, encode(merged(body, quirks.set)))
+    fields = merged(body, quirks.set) if quirks.set else body
+    return HttpRequest("POST", target.base_url + (quirks.path or path), sent, encode(fields))
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,11 @@ class Calls:
         return self._asked.deliver is not None
 
     @property
+    def watched(self) -> bool:
+        """Whether anybody wants to be told of each stage."""
+        return self._asked.tell is not None
+
+    @property
     def seed(self) -> int:
         """The seed of everything that is shuffled for this request: its id, so that it can be known again."""
         return zlib.crc32(self._asked.request_id.encode())
@@ -239,7 +244,8 @@ class Calls:
         )
         vote = await self._attempt(attempt)
         self.votes.append(vote)
-        self.tell("vote", **_shown(vote))
+        if self.watched:
+            self.tell("vote", **_shown(vote))
         return vote
 
 

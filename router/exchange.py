@@ -63,7 +63,7 @@ class Exchange:
         """The provider's answer; raises `ProviderError` for whatever else it does, `CallerGone` from `deliver`."""
         response: Response | None = None
         try:
-            async with self._timer.running():
+            async with self._timer:
                 response = await self._send(transport, request)
                 self.status, self.connect_ms = response.status, response.connect_ms
                 self.provider_request_id = request_id(response.headers) or None

@@ -56,6 +56,11 @@ class SecretMask:
 MASK = SecretMask()
 
 
+def _explain(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """The stack of an exception as text, where there is one."""
+    return structlog.processors.format_exc_info(logger, name, event) if "exc_info" in event else event
+
+
 _PLAIN = frozenset({str, int, float, bool})
 
 
@@ -85,6 +90,10 @@ def _tamed(value: Any) -> Any:
             return _tamed(str(value))
 
 
+def _as_json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
 def _mask(_: WrappedLogger, __: str, line: Any) -> Any:
     return MASK.clean(line)
 
@@ -104,17 +113,13 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     """Sets up structlog for this process; `form` is `json`, `console` or `auto` (console on a terminal)."""
     stream = stream or sys.stderr
     console = form == "console" or (form == "auto" and stream.isatty())
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty())
-        if console
-        else structlog.processors.JSONRenderer(serializer=lambda obj, **_: orjson.dumps(obj, default=str).decode())
-    )
+    renderer: Any = structlog.dev.ConsoleRenderer(colors=stream.isatty()) if console else _as_json
     written = structlog.WriteLogger(stream)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _explain,
             _tame,
             renderer,
             _mask,

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Literal
 
 from adapters.types import NATIVE_ADAPTERS, NOTHING, ChatRequest, Image, Opaque, Text
@@ -19,8 +20,6 @@ SEVERAL: frozenset[Strategy] = frozenset({"majority-vote", "synthesize-best", "c
 """The strategies that ask several seats for one answer."""
 _CALLS_OF_A_MEMBER: Mapping[Strategy, int] = {"council": 2}  # a draft and a ballot
 Dropped = Callable[[Seat, ChatRequest], frozenset[str]]
-Standing = tuple[int, float]
-"""How doubtful a seat is (0: nothing speaks against it), and what asking it costs among seats of equal rank."""
 _BYTES_PER_TOKEN = 4  # of English text; a request is only held to be too long when it is so by this measure
 
 
@@ -90,17 +89,21 @@ def make_plan(
     *,
     block: Callable[[Seat], Block | None],
     rng: random.Random,
-    standing: Callable[[Seat], Standing] = lambda seat: (0, 0.0),
+    doubt: Callable[[Seat], int] = lambda seat: 0,
+    cost: Callable[[Seat], float] = lambda seat: 0.0,
     room: Callable[[Seat], float] = lambda seat: float("inf"),
     dropped: Dropped = lambda seat, request: frozenset(),
 ) -> Plan:
     """Filters and orders the tier's seats (or takes the pinned one).
 
-    `block` tells the weather, `standing` orders seats beside their rank, `room` says how many requests a seat's limits
-    leave, `rng` shares load, `dropped` names the parameters that a seat could not be given.
+    `block` tells the weather, `doubt` how doubtful a seat is (0: nothing speaks against it), `cost` what asking one of
+    several of equal rank costs, `room` how many requests a seat's limits leave; `rng` shares load, `dropped` names the
+    parameters that a seat could not be given.
     """
     tier = registry.tiers[options.tier]
     needs = _needs(request)
+    several = options.strategy in SEVERAL
+    most = None if several else _walked(options)
 
     def unsuitable(seat: Seat) -> str | None:
         lost = sorted(dropped(seat, request)) if options.strict else ()
@@ -121,17 +124,16 @@ def make_plan(
             stand_in = None if options.pinned else _stand_in(registry, seat, blocked)
             if stand_in and unsuitable(stand_in) is None and block(stand_in) is None:
                 seats.append(stand_in)
-        return _ordered(_without_repeats(seats), standing, rng), tuple(excluded)
+        return tuple(islice(_ordered(_without_repeats(seats), doubt, cost, rng), most)), tuple(excluded)
 
     seats, excluded = sift((registry.seats[options.pinned],) if options.pinned else tier.seats)
-    several = options.strategy in SEVERAL
     if several:
         seats, short = _with_room(_one_of_each_family_first(seats), _CALLS_OF_A_MEMBER.get(options.strategy, 1), room)
         excluded += short
     return Plan(
         registry=registry,
         options=options,
-        seats=seats if several else seats[: _walked(options)],
+        seats=seats,
         excluded=excluded,
         timeout_s=options.timeout_s or tier.timeouts.total_s,
         chairs=_named_first(sift(_chairs(registry, options))[0], registry, options.strategy) if several else (),
@@ -192,17 +194,20 @@ def _walked(options: Options) -> int | None:
     return SINGLE_QUERY_SEATS if options.strategy == "single-query" else None
 
 
-def _ordered(seats: Iterable[Seat], standing: Callable[[Seat], Standing], rng: random.Random) -> tuple[Seat, ...]:
+def _ordered(
+    seats: Iterable[Seat], doubt: Callable[[Seat], int], cost: Callable[[Seat], float], rng: random.Random
+) -> Iterator[Seat]:
     """By doubt, then by rank; equal ranks share the load by the better of two random choices.
 
     Two choices spread load almost as evenly as knowing every queue would, and never send everybody to the one seat
     that looks best (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001).
     """
-    groups: dict[tuple[int, int], list[tuple[float, Seat]]] = {}
+    groups: dict[tuple[int, int], list[Seat]] = {}
     for seat in seats:
-        doubt, cost = standing(seat)
-        groups.setdefault((doubt, seat.rank), []).append((cost, seat))
-    return tuple(seat for key in sorted(groups) for seat in _two_choices(groups[key], rng))
+        groups.setdefault((doubt(seat), seat.rank), []).append(seat)
+    for key in sorted(groups):
+        equals = groups[key]
+        yield from equals if len(equals) == 1 else _two_choices([(cost(seat), seat) for seat in equals], rng)
 
 
 def _two_choices(pool: list[tuple[float, Seat]], rng: random.Random) -> Iterator[Seat]:
@@ -216,7 +221,8 @@ def _two_choices(pool: list[tuple[float, Seat]], rng: random.Random) -> Iterator
 def _without_repeats(seats: Iterable[Seat]) -> tuple[Seat, ...]:
     first: dict[str, Seat] = {}
     for seat in seats:
-        first.setdefault(seat.id, seat)
+        if seat.id not in first:
+            first[seat.id] = seat
     return tuple(first.values())
 
 
@@ -228,22 +234,35 @@ def _stand_in(registry: Registry, seat: Seat, blocked: Block | None) -> Seat | N
     return replace(successor, tier=seat.tier, rank=seat.rank, timeouts=seat.timeouts) if successor else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Needs:
+    """What a request needs of any seat; `tokens` is its text alone."""
+
     request: ChatRequest
     capabilities: tuple[str, ...]
     openai_wire: bool
     tokens: int
+    _prompt_tokens: int | None = None
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All that limits count, estimated once for all seats, and not at all where none has limits."""
+        if self._prompt_tokens is None:
+            self._prompt_tokens = limits.prompt_tokens(self.request)
+        return self._prompt_tokens
 
 
 def _needs(request: ChatRequest) -> _Needs:
-    kind = request.response_format.kind if request.response_format else "text"
-    has_image = any(isinstance(part, Image) for message in request.messages for part in message.content)
-    needed = {"tools": bool(request.tools), "vision": has_image, "json": kind != "text"}
-    text = sum(len(part.text) for message in request.messages for part in message.content if isinstance(part, Text))
-    opaque = any(isinstance(part, Opaque) for message in request.messages for part in message.content)
-    capabilities = tuple(name for name, needed_now in needed.items() if needed_now)
-    return _Needs(request, capabilities, opaque, text // _BYTES_PER_TOKEN)
+    form = request.response_format
+    parts = [part for message in request.messages for part in message.content]
+    kinds = set(map(type, parts))
+    needed = {"tools": request.tools, "vision": Image in kinds, "json": form is not None and form.kind != "text"}
+    return _Needs(
+        request=request,
+        capabilities=tuple([name for name, is_needed in needed.items() if is_needed]),
+        openai_wire=Opaque in kinds,
+        tokens=sum([len(part.text) for part in parts if isinstance(part, Text)]) // _BYTES_PER_TOKEN,
+    )
 
 
 def _unsuitable(seat: Seat, needs: _Needs) -> str | None:
@@ -253,16 +272,13 @@ def _unsuitable(seat: Seat, needs: _Needs) -> str | None:
             return f"does not support {capability}"
     if needs.openai_wire and seat.target.adapter in NATIVE_ADAPTERS:
         return "its wire has no place for audio or files"
-    too_large = limits.too_large(seat, limits.need_of(seat, needs.request)) if _has_limits(seat) else None
-    if too_large:
-        return too_large
+    if seat.model.limits or seat.provider.limits:
+        need = limits.need_for(seat, needs.prompt_tokens, needs.request.params.get("max_tokens"))
+        if too_large := limits.too_large(seat, need):
+            return too_large
     if seat.model.context is not None and needs.tokens > seat.model.context:
         return f"about {needs.tokens} tokens are more than its context of {seat.model.context}"
     return None
-
-
-def _has_limits(seat: Seat) -> bool:
-    return bool(seat.model.limits or seat.provider.limits)
 
 
 def _has(supports: frozenset[str], capability: str) -> bool:

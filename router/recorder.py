@@ -52,16 +52,17 @@ class Recorder:
         self._replica = replica
         self._keep_payloads = keep_payloads
         self._rerouted: dict[str, str | None] = {}  # seat id → the other model that answered last
+        self._hashed: tuple[Answer | None, str | None] = (None, None)  # the last answer, and its hash
         self._say = structlog.get_logger().bind()  # once, since binding costs more than a line
 
     def vote(self, vote: Vote) -> None:
         """One attempt has ended."""
+        ok = vote.ok
         if not vote.deferred:
-            counts = Mark(counted=vote.ok)
-            self._log.append(self._vote_row(vote, counts, winner=vote.ok and vote.role == "answer"))
+            self._log.append(self._vote_row(vote, Mark(counted=ok), winner=ok and vote.role == "answer"))
         if self._keep_payloads and vote.answer is not None:
             self._log.append(_payload(vote.request_id, vote.vote_id, vote.created_at, "out", orjson.dumps(vote.answer)))
-        if vote.ok:
+        if ok:
             self._notice_rerouting(vote)
         seat, telemetry = vote.seat, self._telemetry
         provider, model = seat.provider.id, seat.model.id
@@ -143,7 +144,7 @@ class Recorder:
             cost_usd=vote.cost_usd,
             finish_reason=vote.answer.finish_reason if vote.answer else None,
             answer_key=mark.answer_key,
-            answer_sha256=_sha256(vote.answer),
+            answer_sha256=self._sha256(vote.answer),
             ballot=mark.ballot or vote.ballot,
             valid=vote.ok if mark.valid is None else mark.valid,
             counted=mark.counted,
@@ -188,7 +189,7 @@ class Recorder:
             tie=decision.tie,
             quorum_met=decision.quorum_met,
             answer_key=decision.answer_key,
-            answer_sha256=_sha256(decision.answer),
+            answer_sha256=self._sha256(decision.answer),
             rule={"strategy": options.strategy, "council_size": options.council_size, **decision.rule},
             seed=decision.seed,
             excluded=[exclusion.as_dict() for exclusion in finished.plan.excluded],
@@ -197,6 +198,12 @@ class Recorder:
             registry_hash=finished.plan.registry.hash,
             replica=self._replica,
         )
+
+    def _sha256(self, answer: Answer | None) -> str | None:
+        """The hash of an answer; that of the last one is known, since a request mostly ends with its last vote's."""
+        if answer is not self._hashed[0]:
+            self._hashed = answer, _sha256(answer)
+        return self._hashed[1]
 
 
 def _first_token_ms(winner: Vote | None) -> float | None:

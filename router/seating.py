@@ -54,7 +54,8 @@ class Seating:
             options,
             request,
             block=self._guards.block,
-            standing=partial(self._guards.standing, streamed=streamed),
+            doubt=self._guards.doubt_class,
+            cost=partial(self._guards.cost_s, streamed=streamed),
             room=self._guards.room,
             rng=self._rng,
             dropped=self._dropped,
@@ -88,7 +89,8 @@ class Seating:
             if seat is None:
                 return Decision(error=_nobody(turn.plan))
             turn.plan = replace(turn.plan, seats=(seat,))
-        turn.calls.tell("plan", strategy=turn.plan.strategy, seats=_first_asked(turn.plan))
+        if turn.calls.watched:
+            turn.calls.tell("plan", strategy=turn.plan.strategy, seats=_first_asked(turn.plan))
         onward = escalation(turn.plan)
         if onward is None:
             return await decide(turn.plan, turn.calls)

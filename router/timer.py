@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 
 from adapters.errors import ErrorKind, ProviderError
 from router.registry.model import Timeouts
@@ -68,16 +68,17 @@ class Timer:
         self._unheard = False
         self.gave_up = False
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Limits what is inside it, beginning with the wait for the first byte; raises `TimeoutError`."""
-        async with self._timeout:
-            self.until_first_token()
-            try:
-                yield
-            finally:
-                if self._alarm is not None:
-                    self._alarm.cancel()
+    async def __aenter__(self) -> None:
+        """Limits what follows, beginning with the wait for the first byte; raises `TimeoutError` at its end."""
+        await self._timeout.__aenter__()
+        self.until_first_token()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        await self._timeout.__aexit__(kind, error, trace)
 
     def until_first_token(self) -> None:
         """Nothing of the answer has come yet."""

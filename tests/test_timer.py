@@ -33,7 +33,7 @@ async def waited_s(timer: Timer, wait: Callable[[], None] = lambda: None) -> flo
     began = asyncio.get_running_loop().time()
 
     async def hear_nothing() -> None:
-        async with timer.running():
+        async with timer:
             wait()
             await asyncio.Event().wait()
 
@@ -99,7 +99,7 @@ async def test_an_answer_that_comes_in_the_last_moment_is_heard_to_its_end() -> 
         return True
 
     patient = timer(lambda: True, leave)
-    async with patient.running():
+    async with patient:
         await came.wait()
         patient.until_caller_has_read()
         await asyncio.sleep(0.05)
@@ -115,7 +115,7 @@ async def test_nobody_leaves_once_the_answer_has_begun() -> None:
         return True
 
     patient = timer(lambda: True, may_leave)
-    async with patient.running():
+    async with patient:
         patient.until_next_piece()
         await asyncio.sleep(LATE_S + 0.25)
         patient.until_caller_has_read()

@@ -25,7 +25,7 @@ from router.clock import Clock
 from router.exchange import CallerGone
 from router.guards.retry_budget import RetryBudget
 from router.hedging import Hedge, Hedges, hedge_of
-from router.plan import SEVERAL, Dropped, Plan
+from router.plan import SEVERAL, Dropped
 from router.recorder import Finished, Recorder, RequestOutcome
 from router.registry.model import Registry, Seat
 from router.seating import Seating, Turn
@@ -36,7 +36,10 @@ _STOPPED = Decision(error=ProviderError(ErrorKind.CANCELLED, "the daemon stopped
 
 @dataclass(frozen=True, slots=True)
 class _Chat:
-    """One chat request under way: what came in, who may answer, and where its answer goes."""
+    """One chat request under way: what came in, who may answer, and where its answer goes.
+
+    The turn's plan is the one in force: it is made anew when the request has waited.
+    """
 
     request_id: str
     created_at: float
@@ -44,16 +47,6 @@ class _Chat:
     body: ChatBody
     turn: Turn
     stream: AnswerStream | None
-
-    @property
-    def plan(self) -> Plan:
-        """The plan in force: it is made anew when the request has waited."""
-        return self.turn.plan
-
-    @property
-    def calls(self) -> Calls:
-        """The calls made for it."""
-        return self.turn.calls
 
 
 class ChatApi:
@@ -144,7 +137,7 @@ class ChatApi:
             return await self._seating.decide(chat.turn)
 
     async def _respond(self, chat: _Chat, decision: Decision) -> web.StreamResponse:
-        plan, votes, stream = chat.plan, chat.calls.votes, chat.stream
+        plan, votes, stream = chat.turn.plan, chat.turn.calls.votes, chat.stream
         winner = decision.winner
         lost = self._lost(chat.body, winner.seat) if winner else chat.body.dropped
         headers = reply.route_headers(
@@ -161,9 +154,9 @@ class ChatApi:
                 return await stream.fail(error, chat.request_id)
             return error_response(error, chat.request_id, headers)
         assert decision.winner is not None
-        assert decision.answer is not None
         quorum = reply.quorum_object(chat.request_id, decision, plan, votes, lost)
         if stream:
+            assert decision.answer is not None
             usage = reply.usage(decision.winner.usage) if chat.body.include_usage else None
             return await stream.finish(decision.answer.finish_reason, usage, quorum)
         document = reply.completion(chat.request_id, int(chat.created_at), decision, plan, quorum)
@@ -183,11 +176,11 @@ class ChatApi:
         return (*body.dropped, *sorted(self._dropped(seat, body.request)))
 
     def _failure(self, chat: _Chat, error: ProviderError) -> ApiError:
-        plan = chat.plan
+        plan = chat.turn.plan
         if not plan.seats:
             subject = plan.options.pinned or f"tier {plan.options.tier}"
             return from_exclusions(plan.excluded, subject, self._clock.wall())
-        return from_failure(error, tuple(chat.calls.votes), self._seating.wait_s(plan) or None)
+        return from_failure(error, tuple(chat.turn.calls.votes), self._seating.wait_s(plan) or None)
 
     def _record(self, chat: _Chat, decision: Decision, outcome: RequestOutcome, status: int) -> None:
         self._recorder.request(
@@ -199,8 +192,8 @@ class ChatApi:
                 http_status=status,
                 request_model=chat.body.model,
                 stream=chat.body.stream,
-                plan=chat.plan,
-                votes=tuple(chat.calls.votes),
+                plan=chat.turn.plan,
+                votes=tuple(chat.turn.calls.votes),
                 decision=decision,
                 body=chat.raw,
             )

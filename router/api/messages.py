@@ -24,7 +24,7 @@ def read_messages(value: Any) -> tuple[Message, ...]:
         raise invalid(f"messages must be a list with at least one message, not {named(value)}", "messages")
     if len(value) > MAX_MESSAGES:
         raise invalid(f"messages has {len(value)} entries, at most {MAX_MESSAGES} are allowed", "messages")
-    return tuple(_message(item, f"messages[{index}]") for index, item in enumerate(value))
+    return tuple([_message(item, f"messages[{index}]") for index, item in enumerate(value)])
 
 
 def _message(item: Any, at: str) -> Message:
@@ -34,10 +34,7 @@ def _message(item: Any, at: str) -> Message:
     if not isinstance(role, str) or role not in ROLES:
         near = did_you_mean(role, ROLES) if isinstance(role, str) else ""
         raise invalid(f"{at}.role must be one of {', '.join(ROLES)}, not {named(role)}{near}", f"{at}.role")
-    calls = tuple(
-        _tool_call(call, f"{at}.tool_calls[{index}]")
-        for index, call in enumerate(typed(item, "tool_calls", list, "a list", f"{at}.") or ())
-    )
+    calls = _tool_calls(item, at) if "tool_calls" in item else ()
     content = _content(item.get("content"), f"{at}.content")
     if not content and not calls and role != "assistant":
         raise invalid(f"{at}.content is missing", f"{at}.content")
@@ -90,6 +87,11 @@ def _image(value: Any, at: str) -> Image:
         raise invalid(f"{at}.url must be an https: URL or a data:image/…;base64 URL", f"{at}.url")
     detail = value.get("detail") if isinstance(value, dict) else None
     return Image(url, detail if isinstance(detail, str) else None)
+
+
+def _tool_calls(item: Mapping[str, Any], at: str) -> tuple[ToolCall, ...]:
+    calls = typed(item, "tool_calls", list, "a list", f"{at}.") or ()
+    return tuple(_tool_call(call, f"{at}.tool_calls[{index}]") for index, call in enumerate(calls))
 
 
 def _tool_call(call: Any, at: str) -> ToolCall:

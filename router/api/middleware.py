@@ -97,7 +97,8 @@ class Admission:
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.method != "POST":
                 return await handler(request)
-            task = request.task
+            task = asyncio.current_task()  # that of this request; aiohttp's `request.task` is the connection's
+            assert task is not None
             self._let_in(request, task)
             self._working.add(task)
             task.add_done_callback(self._working.discard)

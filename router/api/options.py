@@ -29,6 +29,9 @@ class Named(NamedTuple):
     strategy: str | None = None
 
 
+_ANY = Named()
+
+
 def resolve_options(
     registry: Registry, model: str, routing: Mapping[str, Any], headers: Mapping[str, str], user: str | None
 ) -> Options:
@@ -45,22 +48,19 @@ def resolve_options(
                 f"quorum.{key[:60]}",
             )
     _no_slips(headers)
-    sources: tuple[Mapping[str, Any], ...] = (
-        {key: _KEYS[key](value, f"quorum.{key}") for key, value in body.items() if value is not None},
-        {key: _KEYS[key](value, key) for key, value in routing.items() if key != "quorum"},
-        {key: _KEYS[key](headers[name], name) for name, key in _HEADERS.items() if name in headers},
-        {"strategy": wanted.strategy, "tier": wanted.tier},
-        {"strategy": registry.default_strategy, "tier": registry.default_tier},
-    )
-    chosen: dict[str, Any] = {}
-    for source in sources:
-        for key, value in source.items():
-            if value is not None:
-                chosen.setdefault(key, value)
+    in_body = {key: _KEYS[key](value, f"quorum.{key}") for key, value in body.items() if value is not None}
+    at_root = {key: _KEYS[key](value, key) for key, value in routing.items() if key != "quorum"}
+    in_headers = {key: _KEYS[key](headers[name], name) for name, key in _HEADERS.items() if name in headers}
+    said = {**in_headers, **at_root, **in_body}
+    chosen: dict[str, Any] = {
+        "strategy": wanted.strategy or registry.default_strategy,
+        "tier": wanted.tier or registry.default_tier,
+        **said,
+    }
     _known(chosen["strategy"], STRATEGIES, "strategy")
     _known(chosen["tier"], registry.tiers, "tier")
     if wanted.pinned and chosen["strategy"] not in ("single-query", "ranked-fallback"):
-        if any("strategy" in source for source in sources[:3]):
+        if "strategy" in said:
             words = f"{chosen['strategy']} needs several models, but model pins {wanted.pinned}"
             raise ApiError(400, "conflicting_options", words, param="model")
         chosen["strategy"] = "single-query"
@@ -76,7 +76,7 @@ def resolve_options(
 def _no_slips(headers: Mapping[str, str]) -> None:
     """A header that is nearly one of ours was meant to be one: it must not be ignored in silence."""
     for header in headers:
-        if header[: len(_PREFIX)].lower() == _PREFIX and header.title() not in _HEADERS:
+        if header[:1] in "xX" and header[: len(_PREFIX)].lower() == _PREFIX and header.title() not in _HEADERS:
             near = slip_of(header.title(), _HEADERS)
             if near:
                 raise invalid(f"unknown header {quoted(header)}, did you mean '{near}'?", header[:60])
@@ -85,7 +85,7 @@ def _no_slips(headers: Mapping[str, str]) -> None:
 def parse_model(registry: Registry, model: str) -> Named:
     """Reads `auto`, a tier, a strategy, `tier/strategy` or a pinned `provider/model`; else 404 `model_not_found`."""
     if model in ("auto", ""):
-        return Named()
+        return _ANY
     if model in registry.tiers:
         return Named(tier=model)
     if model in STRATEGIES:

@@ -14,8 +14,7 @@ def read_params(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Every parameter that the body names and we know, under the names of `ChatRequest.params`."""
     params: dict[str, Any] = {}
     for name, check in _CHECKS.items():
-        value = document.get(name)
-        if value is None:
+        if name not in document or (value := document[name]) is None:
             continue
         wanted = check(value)
         if wanted:
@@ -23,8 +22,7 @@ def read_params(document: Mapping[str, Any]) -> Mapping[str, Any]:
         bounded(value, name)
         params[name] = [value] if name == "stop" and isinstance(value, str) else value
     for name in _MAX_TOKENS:
-        value = document.get(name)
-        if value is None:
+        if name not in document or (value := document[name]) is None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise invalid(f"{name} must be a whole number of at least 1, not {named(value)}", name)

@@ -79,7 +79,7 @@ def quorum_object(
     whole = spent(votes)
     told: dict[str, Any] = {
         "request_id": request_id,
-        "strategy": plan.strategy,
+        "strategy": plan.options.strategy,
         "tier": plan.options.tier,
         "provider": decision.winner.seat.provider.id if decision.winner else None,
         "registry": plan.registry.short_hash,
@@ -136,7 +136,7 @@ def route_headers(
     """The headers that every answer carries once its facts are known."""
     headers = {
         "X-Request-Id": request_id,
-        "X-Quorum-Strategy": plan.strategy,
+        "X-Quorum-Strategy": plan.options.strategy,
         "X-Quorum-Tier": plan.options.tier,
         "X-Quorum-Attempts": str(attempts),
         "X-Quorum-Registry": plan.registry.short_hash,

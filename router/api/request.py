@@ -61,6 +61,8 @@ def parse_chat(body: bytes) -> ChatBody:
 def _unknown_fields(document: Mapping[str, Any]) -> tuple[str, ...]:
     """Fields we do not know are ignored and reported, unless they look like a slip of the pen: then better say so."""
     unknown = document.keys() - KNOWN_FIELDS
+    if not unknown:
+        return ()
     if len(unknown) > MAX_UNKNOWN_FIELDS:
         raise invalid(f"the body has {len(unknown)} unknown fields, such as {quoted(min(unknown))}")
     for name in sorted(unknown):

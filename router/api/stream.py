@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -44,10 +45,13 @@ class AnswerStream:
         self._speaker: tuple[Seat | None, str | None] = (None, None)
         self._include_reasoning = include_reasoning
         self._response: web.StreamResponse | None = None
-        self._writing = asyncio.Lock()  # the keep-alive comment may come between two deltas, never inside one
+        self._beginning = asyncio.Lock()
         self._spoken = False
+        self._loop = asyncio.get_running_loop()
+        self._slow_at = math.inf  # when the caller will have left a delta in our write buffer for too long
         self._notes: list[Mapping[str, Any]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._beating: asyncio.Task[None] | None = None
 
     @property
@@ -74,7 +78,12 @@ class AnswerStream:
         if not self._spoken:
             self._spoken = True
             wire = {"role": "assistant", "content": None if delta.tool_call else "", **wire}
-        await self._send(self._chunk([{"index": 0, "delta": wire, "logprobs": None, "finish_reason": None}]))
+        chunk = self._chunk([{"index": 0, "delta": wire, "logprobs": None, "finish_reason": None}])
+        self._slow_at = self._loop.time() + SLOW_CALLER_S
+        try:
+            await self._write(_event(chunk))
+        finally:
+            self._slow_at = math.inf
         return True
 
     async def finish(
@@ -84,15 +93,14 @@ class AnswerStream:
         delta = {} if self._spoken else {"role": "assistant", "content": ""}
         last = self._chunk([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}])
         if usage is None:
-            await self._send({**last, "quorum": quorum})
+            chunks = _event({**last, "quorum": quorum})
         else:
-            await self._send(last)
-            await self._send({**self._chunk([]), "usage": usage, "quorum": quorum})
-        return await self._end(b"data: [DONE]\n\n")
+            chunks = _event(last) + _event({**self._chunk([]), "usage": usage, "quorum": quorum})
+        return await self._end(chunks + b"data: [DONE]\n\n")
 
     async def fail(self, error: ApiError, request_id: str) -> web.StreamResponse:
         """An error after the first byte: an event, and no `[DONE]`."""
-        return await self._end(b"data: " + orjson.dumps(error.body(request_id)) + b"\n\n")
+        return await self._end(_event(error.body(request_id)))
 
     def note(self, event: Mapping[str, Any]) -> None:
         """Shows a stage of the decision as soon as possible, before whatever is delivered next."""
@@ -104,19 +112,29 @@ class AnswerStream:
     async def kept_alive(self) -> AsyncIterator[None]:
         """Sends a comment now and then while the body of the `with` works, so that no proxy takes waiting for death.
 
-        A timer, since a task for each of many thousand streams would be the larger part of what a stream costs.
+        It also hangs up on a caller who does not read. Timers, since a task for each of many thousand streams, or a
+        limit for each of their deltas, would be the larger part of what a stream costs.
         """
         self._rearm()
+        self._look()
         try:
             yield
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            for timer in (self._timer, self._watch):
+                if timer is not None:
+                    timer.cancel()
             if self._beating is not None:
                 await asyncio.wait([self._beating])
 
+    def _look(self) -> None:
+        left_s = self._slow_at - self._loop.time()
+        if left_s <= 0:
+            self._abort()
+        else:
+            self._watch = self._loop.call_later(min(left_s, SLOW_CALLER_S), self._look)
+
     def _rearm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(KEEPALIVE_S, self._on_timer)
+        self._timer = self._loop.call_later(KEEPALIVE_S, self._on_timer)
 
     def _on_timer(self) -> None:
         self._beat(_KEEPALIVE)
@@ -128,49 +146,64 @@ class AnswerStream:
 
     async def _keep_alive(self, data: bytes) -> None:
         with contextlib.suppress(CallerGone):  # whoever delivers next finds out too
-            await self._write(data)
+            await self._write_in_time(data)
             while self._notes:
-                await self._write(b"")
+                await self._write_in_time(b"")
 
     def hang_up(self) -> web.StreamResponse:
         """Ends the connection of a caller who has gone or does not read."""
+        self._abort()
+        return self._response or web.Response(status=499)
+
+    def _abort(self) -> None:
         if self._request.transport is not None:
             self._request.transport.abort()
-        return self._response or web.Response(status=499)
 
     def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {**self._head, "model": self._speaker[1], "choices": choices}
 
-    async def _send(self, document: Mapping[str, Any]) -> None:
-        await self._write(b"data: " + orjson.dumps(document) + b"\n\n")
-
     async def _write(self, data: bytes) -> None:
+        """Puts whole events into the write buffer, and waits if that is full; whoever writes meanwhile comes after."""
         try:
-            async with self._writing, asyncio.timeout(SLOW_CALLER_S):
-                if self._response is None:
-                    self._response = web.StreamResponse(
-                        headers={
-                            "Content-Type": "text/event-stream; charset=utf-8",
-                            "Cache-Control": "no-cache",
-                            "X-Accel-Buffering": "no",
-                            **self._headers(*self._speaker),
-                        }
-                    )
-                    await self._response.prepare(self._request)
-                await self._response.write(self._noted_bytes() + data)
-        except (ConnectionError, TimeoutError):
+            response = await self._begin() if self._response is None else self._response
+            await response.write(self._noted_bytes() + data if self._notes else data)
+        except ConnectionError:
             raise CallerGone from None
+
+    async def _write_in_time(self, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(SLOW_CALLER_S):
+                await self._write(data)
+        except TimeoutError:
+            raise CallerGone from None
+
+    async def _begin(self) -> web.StreamResponse:
+        async with self._beginning:  # by the first delta or a keep-alive comment, whichever comes first
+            if self._response is None:
+                response = web.StreamResponse(
+                    headers={
+                        "Content-Type": "text/event-stream; charset=utf-8",
+                        "Cache-Control": "no-cache",
+                        "X-Accel-Buffering": "no",
+                        **self._headers(*self._speaker),
+                    }
+                )
+                await response.prepare(self._request)
+                self._response = response
+            return self._response
 
     def _noted_bytes(self) -> bytes:
         notes, self._notes = self._notes, []
-        return b"".join(
-            b"data: " + orjson.dumps({**self._chunk([]), "quorum": {"event": note}}) + b"\n\n" for note in notes
-        )
+        return b"".join(_event({**self._chunk([]), "quorum": {"event": note}}) for note in notes)
 
     async def _end(self, data: bytes) -> web.StreamResponse:
-        await self._write(data)
+        await self._write_in_time(data)
         assert self._response is not None
         return self._response
+
+
+def _event(document: Mapping[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(document) + b"\n\n"
 
 
 def _tool_call(piece: ToolCallDelta) -> dict[str, Any]:

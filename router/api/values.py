@@ -69,7 +69,9 @@ def named(value: Any) -> str:
 
 def typed(document: Mapping[str, Any], name: str, kind: type, word: str, at: str = "") -> Any:
     """The member `name` if it is of a kind, None if it is absent; `at` is where the document stands."""
-    value = document.get(name)
+    if name not in document:
+        return None
+    value = document[name]
     if value is not None and not isinstance(value, kind):
         raise invalid(f"{at}{name} must be {word}, not {named(value)}", f"{at}{name}")
     return value

@@ -9,11 +9,12 @@ from typing import Literal
 from adapters.errors import POLICY, ProviderError
 from adapters.types import NO_USAGE, ChatRequest, LimitsSeen, Usage
 from healthcheck.store import NEVER, Verdicts
+from healthcheck.verdicts import Verdict
 from router.clock import Clock
 from router.guards import breaker
 from router.guards.breaker import Breakers
 from router.guards.ledger import Ledger, Reservation
-from router.guards.limits import need_of
+from router.guards.limits import NO_NEED, need_of
 from router.guards.pace import Pace
 from router.guards.weather import Block, Weather
 from router.registry.model import Registry, Seat
@@ -121,7 +122,8 @@ class Guards:
         self._inflight[provider] = self._inflight.get(provider, 0) + 1
         reservation: Reservation | Block | None = None
         try:
-            reservation = await self.ledger.reserve(seat, need_of(seat, request), attempt_id)
+            need = need_of(seat, request) if seat.model.limits or seat.provider.limits else NO_NEED
+            reservation = await self.ledger.reserve(seat, need, attempt_id)
         finally:
             if not isinstance(reservation, Reservation):
                 self._inflight[provider] -= 1
@@ -139,12 +141,15 @@ class Guards:
             or self._busy(seat)
         )
 
-    def standing(self, seat: Seat, *, streamed: bool = False) -> tuple[Class, float]:
-        """How doubtful the seat is, then what asking it costs; less is better."""
-        verdict = self.verdicts.of(seat.id).verdict
-        doubt: Class = 2 if verdict == "down" else 1 if self.doubt(seat) else 0
+    def doubt_class(self, seat: Seat) -> Class:
+        """How doubtful the seat is: 0 when nothing speaks against it, 2 when it is down."""
+        verdict = self.verdicts.of(seat.id)
+        return 2 if verdict.verdict == "down" else 1 if self._doubt(seat, verdict) else 0
+
+    def cost_s(self, seat: Seat, *, streamed: bool = False) -> float:
+        """What asking the seat costs, as a caller's seconds of waiting: more where little of its limits is left."""
         cost_s = max(self.pace.cost(seat.id, streamed=streamed), _QUICK_S)
-        return doubt, cost_s / max(self.ledger.headroom(seat), _LEAST_HEADROOM)
+        return cost_s / max(self.ledger.headroom(seat), _LEAST_HEADROOM)
 
     def room(self, seat: Seat) -> float:
         """How many requests its limits leave to a seat, by what was last seen of them."""
@@ -153,13 +158,7 @@ class Guards:
 
     def doubt(self, seat: Seat) -> str | None:
         """Why a seat is asked only after those nothing speaks against, or None."""
-        verdict = self.verdicts.of(seat.id)
-        if verdict.verdict in ("degraded", "down"):
-            return f"its last probe found it {verdict.verdict}: {verdict.reason}"
-        was_known = self.verdicts.told_at(seat.id) > NEVER
-        if verdict.verdict == "unknown" and was_known and seat.provider.health.mode != "passive":
-            return f"nobody knows how it is: {verdict.reason}"
-        return self.pace.doubtful(seat.id)
+        return self._doubt(seat, self.verdicts.of(seat.id))
 
     def inflight(self, provider: str) -> int:
         """How many attempts are under way at a provider."""
@@ -184,9 +183,17 @@ class Guards:
         block = self.weather.block(seat)
         return None if block and probe and block.state == "new" else block
 
+    def _doubt(self, seat: Seat, verdict: Verdict) -> str | None:
+        if verdict.verdict in ("degraded", "down"):
+            return f"its last probe found it {verdict.verdict}: {verdict.reason}"
+        is_probed = verdict.verdict == "unknown" and seat.provider.health.mode != "passive"
+        if is_probed and self.verdicts.told_at(seat.id) > NEVER:
+            return f"nobody knows how it is: {verdict.reason}"
+        return self.pace.doubtful(seat.id)
+
     def _busy(self, seat: Seat) -> Block | None:
-        most, now = seat.provider.max_inflight, self._inflight.get(seat.provider.id, 0)
-        if most is None or now < most:
+        most = seat.provider.max_inflight
+        if most is None or self._inflight.get(seat.provider.id, 0) < most:
             return None
         return Block("limited", f"{most} requests are already in flight", self._clock.wall() + _SOON_S)
 
@@ -195,10 +202,10 @@ class Guards:
             self.breakers.settle(permit, outcome)
 
     def _settle(self, permit: Permit, ended: Ended) -> None:
-        seat = permit.seat
+        seat, outcome = permit.seat, ended.outcome
         self._inflight[seat.provider.id] -= 1
-        self._tell_breaker(permit._breaker, ended.outcome)
-        self.pace.ended(permit._ticket, ended.outcome)
+        self._tell_breaker(permit._breaker, outcome)
+        self.pace.ended(permit._ticket, outcome)
         self.ledger.settle(
             permit._reservation, sent=ended.sent, usage=ended.usage, cost_usd=ended.cost_usd, seen=ended.seen
         )

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
 
 import orjson
 
-from adapters.types import ChatRequest, Image, LimitSeen, LimitsSeen, Opaque, Text, Usage
+from adapters.types import ChatRequest, LimitSeen, LimitsSeen, Text, Usage
 from router.guards.windows import Window, window_of
 from router.registry.model import Limit, Seat
 
@@ -49,6 +49,9 @@ class Need:
     max_tokens_guessed: bool = False
 
 
+NO_NEED = Need(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class LimitLeft:
     """One limit of a seat as it stands, in the registry's units; `resets_at` is Unix time, None for one that rolls."""
@@ -64,11 +67,25 @@ class LimitLeft:
 
 def counters_of(seat: Seat, window: Callable[[Limit], Window] = window_of) -> tuple[Counter, ...]:
     """The counters that a call to this seat takes from, its model's own first; a free model costs no money."""
-    own = (_counter(seat.provider.id, seat.model.id, limit, window) for limit in seat.model.limits)
-    shared = (_counter(seat.provider.id, None, limit, window) for limit in seat.provider.limits)
     price = seat.model.price
     free = price is not None and not (price.input or price.output)
-    return tuple(counter for counter in (*own, *shared) if not (free and counter.limit.unit in _MONEY))
+    return _counters(seat.provider.id, seat.model.id, seat.model.limits, seat.provider.limits, free, window)
+
+
+@lru_cache(maxsize=1024)  # every plan looks at those of every seat
+def _counters(
+    provider: str,
+    model: str,
+    own: tuple[Limit, ...],
+    shared: tuple[Limit, ...],
+    free: bool,
+    window: Callable[[Limit], Window],
+) -> tuple[Counter, ...]:
+    counters = (
+        *(_counter(provider, model, limit, window) for limit in own),
+        *(_counter(provider, None, limit, window) for limit in shared),
+    )
+    return tuple(counter for counter in counters if not (free and counter.limit.unit in _MONEY))
 
 
 def _counter(provider: str, model: str | None, limit: Limit, window: Callable[[Limit], Window]) -> Counter:
@@ -105,8 +122,12 @@ def counted(counter: Counter, *, requests: int, tokens: int, usd_micros: int) ->
 
 def need_of(seat: Seat, request: ChatRequest) -> Need:
     """What a call will take by estimate: its prompt by length, its answer by `max_tokens`, their cost by the price."""
-    prompt = -(-_bytes(request) // _BYTES_PER_TOKEN) + _TOKENS_PER_IMAGE * _pictures(request)
-    asked, cap = request.params.get("max_tokens"), seat.model.max_output_tokens
+    return need_for(seat, prompt_tokens(request), request.params.get("max_tokens"))
+
+
+def need_for(seat: Seat, prompt: int, asked: int | None) -> Need:
+    """The same, of a request whose prompt has been estimated and whose answer shall have `asked` tokens at most."""
+    cap = seat.model.max_output_tokens
     answer = _guess(seat) if asked is None else min(int(asked), cap or int(asked))
     price = seat.model.price
     usd_micros = math.ceil(prompt * price.input + answer * price.output) if price else 0
@@ -142,31 +163,28 @@ def _guess(seat: Seat) -> int:
     return min(seat.model.max_output_tokens or _GUESSED_MAX_TOKENS, _GUESSED_MAX_TOKENS)
 
 
-def _bytes(request: ChatRequest) -> int:
-    """The length of all that is text or becomes text for the model: messages, tool calls, tools and schemas."""
-    size = 0
+def prompt_tokens(request: ChatRequest) -> int:
+    """An estimate by the length of all that is text or becomes text for the model: messages, tools and schemas."""
+    size = pictures = 0
     for message in request.messages:
-        size += sum(_utf8(part.text) for part in message.content if isinstance(part, Text))
-        size += sum(_utf8(call.name) + _utf8(call.arguments) for call in message.tool_calls)
+        for part in message.content:
+            if isinstance(part, Text):
+                size += _utf8(part.text)
+            else:
+                pictures += 1
+        for call in message.tool_calls:
+            size += _utf8(call.name) + _utf8(call.arguments)
     for tool in request.tools:
         size += (
             _utf8(tool.name) + _utf8(tool.description or "") + len(orjson.dumps(tool.parameters or {}, default=dict))
         )
     if request.response_format is not None and request.response_format.schema:
-        size += _json(request.response_format.schema)
-    return size
-
-
-def _json(schema: Mapping[str, Any]) -> int:
-    return len(orjson.dumps(schema, default=dict))
+        size += len(orjson.dumps(request.response_format.schema, default=dict))
+    return -(-size // _BYTES_PER_TOKEN) + _TOKENS_PER_IMAGE * pictures
 
 
 def _utf8(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-
-
-def _pictures(request: ChatRequest) -> int:
-    return sum(isinstance(part, Image | Opaque) for message in request.messages for part in message.content)
 
 
 # --- after a call ----------------------------------------------------------------------------------------------------

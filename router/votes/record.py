@@ -179,11 +179,13 @@ _CLEAN: Mapping[str, Clean] = {
 class Table:
     """Where the rows of one class go: the table's columns, and how a row becomes a record of them.
 
-    `cleaners` clean all columns of one kind at once, each with the places of its columns.
+    `dated_by` is the place of the column by whose day in UTC the table is split, None if it is not. `cleaners` clean
+    all columns of one kind at once, each with the places of its columns.
     """
 
     name: str
     columns: tuple[str, ...]
+    dated_by: int | None
     read: Callable[[Any], tuple[Any, ...]]
     cleaners: tuple[tuple[tuple[int, ...], Clean], ...]
 
@@ -195,18 +197,18 @@ class Table:
         return tuple(values)
 
 
-def _table(name: str, row: type[Row]) -> Table:
+def _table(name: str, row: type[Row], dated_by: str | None = "created_at") -> Table:
     columns = tuple(field.name for field in fields(row))
     kinds = [str(field.type).removesuffix(" | None") for field in fields(row)]
     places = {kind: tuple(at for at, each in enumerate(kinds) if each == kind) for kind in _CLEAN}
     cleaners = tuple((places[kind], clean) for kind, clean in _CLEAN.items() if places[kind])
-    return Table(name, columns, attrgetter(*columns), cleaners)
+    return Table(name, columns, columns.index(dated_by) if dated_by else None, attrgetter(*columns), cleaners)
 
 
 TABLES: Mapping[type[Row], Table] = {
     RequestRow: _table("requests", RequestRow),
     VoteRow: _table("votes", VoteRow),
     PayloadRow: _table("payloads", PayloadRow),
-    RegistryRow: _table("registry_versions", RegistryRow),
-    StateChangeRow: _table("state_changes", StateChangeRow),
+    RegistryRow: _table("registry_versions", RegistryRow, dated_by=None),
+    StateChangeRow: _table("state_changes", StateChangeRow, dated_by=None),
 }

@@ -16,7 +16,7 @@ import asyncpg
 from router.stores.errors import StoreDown, StoreRefused
 from router.stores.postgres import Postgres
 from router.votes.deadletter import DeadLetter
-from router.votes.record import TABLES, PayloadRow, RegistryRow, Row, StateChangeRow, Table
+from router.votes.record import TABLES, PayloadRow, Row, Table
 
 BATCH_ROWS = 500
 MOST_BATCH_ROWS = 4_000
@@ -81,13 +81,15 @@ class VoteLog:
         except Exception as error:  # whatever a caller put into a row, it has an answer to give
             self._bury(table, table.read(row), repr(error))
             return
-        if len(self._queue) >= MAX_ROWS or self._payload_bytes + entry.payload_bytes > MAX_PAYLOAD_BYTES:
+        waiting = len(self._queue)
+        if waiting >= MAX_ROWS or self._payload_bytes + entry.payload_bytes > MAX_PAYLOAD_BYTES:
             self._lose()
             return
         self._payload_bytes += entry.payload_bytes
         self._queue.append(entry)
-        self._something.set()
-        if len(self._queue) >= BATCH_ROWS:
+        if not waiting:
+            self._something.set()
+        if waiting + 1 >= BATCH_ROWS:
             self._at_once.set()
 
     def start(self) -> None:
@@ -168,8 +170,8 @@ class VoteLog:
                 days.add(max(days) + timedelta(days=1))
                 await connection.execute("SELECT quorum.ensure_partitions($1::date[])", sorted(days))
             async with connection.transaction():
-                for table in dict.fromkeys(entry.table for entry in batch):
-                    await _copy(connection, table, (entry.record for entry in batch if entry.table is table))
+                for table in {entry.table.name: entry.table for entry in batch}.values():
+                    await _copy(connection, table, [entry.record for entry in batch if entry.table is table])
 
     # --- private: the accounts ---------------------------------------------------------------------------------------
 
@@ -210,8 +212,9 @@ class VoteLog:
 
 
 def _entry(table: Table, row: Row) -> _Entry:
-    day = None if isinstance(row, RegistryRow | StateChangeRow) else row.created_at.astimezone(UTC).date()
-    return _Entry(table, table.record(row), day, len(row.body) if isinstance(row, PayloadRow) else 0)
+    record = table.record(row)
+    day = None if table.dated_by is None else record[table.dated_by].astimezone(UTC).date()
+    return _Entry(table, record, day, len(row.body) if isinstance(row, PayloadRow) else 0)
 
 
 async def _copy(connection: asyncpg.Connection, table: Table, records: Iterable[tuple[Any, ...]]) -> None:
