@@ -298,11 +298,11 @@ async def test_a_silent_seat_costs_few_requests_their_patience(start_daemon: Sta
     registry = guarded([one, two], "retries: 0", equal=True).replace("first_token: 5s", "first_token: 2s")
     running = await start_daemon(registry)
     replies = []
-    for _ in range(200):
+    for _ in range(100):
         replies.append(asyncio.create_task(timed(running, stream=False)))
         await asyncio.sleep(0.05)
     took = [took_s for took_s, reply in await asyncio.gather(*replies) if reply.status == 200]
-    assert len(took) == 200
+    assert len(took) == 100
     assert len(one.seen) >= 31, "the seat was never asked after it fell silent"
     assert sum(took_s > 1.0 for took_s in took) <= 3
 

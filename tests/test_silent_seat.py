@@ -63,9 +63,10 @@ class Load:
 
     async def become_usual(self) -> None:
         """Asks often enough for the seat's time to be known, and for a budget of second calls."""
-        for _ in range(2):
-            await asyncio.gather(*(self.ask() for _ in range(WARM // 2)))
-        assert (len(self.first.seen), len(self.second.seen)) == (WARM, 0)
+        for _ in range(4):
+            await asyncio.gather(*(self.ask() for _ in range(WARM // 4)))
+        assert len(self.first.seen) == WARM
+        assert len(self.second.seen) < WARM / 4  # who is late on a busy machine goes there
 
     async def requests(self, number: int) -> list[asyncio.Task[Asked]]:
         """So many requests, evenly."""
@@ -144,6 +145,7 @@ async def test_where_too_many_had_a_second_call_the_rest_wait_on(scene: Scene) -
 
 async def test_a_busy_moment_of_ours_makes_nobody_leave(scene: Scene) -> None:
     load = await scene(streamed=True, usual_s=0.1)
+    before = len(load.second.seen)
     asking = [asyncio.create_task(load.ask()) for _ in range(20)]
     while len(load.first.seen) < WARM + 20:
         await asyncio.sleep(0)
@@ -151,4 +153,4 @@ async def test_a_busy_moment_of_ours_makes_nobody_leave(scene: Scene) -> None:
     while time.thread_time() < until:
         pass
     assert {one.text for one in await asyncio.gather(*asking)} == {"first"}
-    assert load.second.seen == []
+    assert len(load.second.seen) == before
