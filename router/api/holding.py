@@ -1,7 +1,7 @@
 """Refusals on their way out, held for a moment: whoever is told at once to come again comes at once.
 
 To turn a request away costs about a twentieth of what it costs to serve one, so a crowd that asks ten times as much as
-there is time for would take a third of that time only to hear no. Callers who wait for their refusal ask less.
+there is time for would take nearly half of that time only to hear no. Callers who wait for their refusal ask less.
 """
 
 from __future__ import annotations
