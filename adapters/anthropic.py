@@ -6,13 +6,26 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from adapters.anthropic_answer import event_deltas, message_deltas, thoughts
-from adapters.collect import collect
-from adapters.error_bodies import answer_document, error_of, event_document
-from adapters.error_rules import MODEL_CLOSED, Rule, codes, words
+from adapters.codec.anthropic_answer import event_deltas, message_deltas, thoughts
+from adapters.codec.collect import collect
+from adapters.codec.dropped import OPENAI_ONLY, unsent
+from adapters.codec.error_bodies import answer_document, error_of, event_document
+from adapters.codec.error_rules import MODEL_CLOSED, Rule, codes, words
+from adapters.codec.headers import PER_MINUTE, limits_seen
+from adapters.codec.request_parts import (
+    Convert,
+    arguments_object,
+    clamped,
+    converted,
+    inline_image,
+    post,
+    same,
+    system_text,
+    turns,
+    unknown_part,
+)
+from adapters.codec.schemas import closed
 from adapters.errors import ErrorKind, ProviderError
-from adapters.headers import PER_MINUTE, limits_seen
-from adapters.schemas import closed
 from adapters.types import (
     DONE,
     Answer,
@@ -29,19 +42,6 @@ from adapters.types import (
     Tool,
     ToolCall,
     ToolChoice,
-)
-from adapters.unsent import OPENAI_ONLY, unsent
-from adapters.writing import (
-    Convert,
-    arguments_object,
-    clamped,
-    converted,
-    inline_image,
-    post,
-    same,
-    system_text,
-    turns,
-    unknown_part,
 )
 
 BASE_URL = "https://api.anthropic.com/v1"

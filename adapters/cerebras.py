@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from adapters.dialect import PLATFORM, Dialect
-from adapters.error_rules import Rule
+from adapters.codec.dialect import PLATFORM, Dialect
+from adapters.codec.error_rules import Rule
+from adapters.codec.request_parts import clamped, worded
+from adapters.codec.schemas import closed
 from adapters.errors import ErrorKind
-from adapters.schemas import closed
-from adapters.writing import clamped, worded
 
 DEFAULT_MAX_TOKENS = 8192  # what may be answered is taken off the minute's tokens beforehand, so it must be bounded
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from adapters.dialect import PLATFORM, Dialect, Wire
-from adapters.error_rules import Rule, codes, words
+from adapters.codec.dialect import PLATFORM, Dialect, Wire
+from adapters.codec.error_rules import Rule, codes, words
 from adapters.errors import ErrorKind
 
 DEFAULT_MAX_TOKENS = 4096  # without one an answer ends after 256 tokens

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from adapters.collect import collect
-from adapters.error_bodies import answer_document, error_of, event_document
-from adapters.error_rules import Rule, words
+from adapters.codec.collect import collect
+from adapters.codec.dropped import Wishes, form_described, form_wanted, more_stops_than, speakers_named, unsent
+from adapters.codec.error_bodies import answer_document, error_of, event_document
+from adapters.codec.error_rules import Rule, words
+from adapters.codec.headers import Per, limits_of
+from adapters.codec.json_values import count, items, obj, string, usage
+from adapters.codec.openai_parts import call_form, content, piece
+from adapters.codec.request_parts import SYSTEM, Convert, at_most, clamped, converted, post, same, unknown_part
+from adapters.codec.tool_names import as_named, spelled
 from adapters.errors import ErrorKind, ProviderError
-from adapters.headers import Per, limits_of
-from adapters.openai_parts import call_form, content, piece
-from adapters.reading import count, items, obj, string, usage
-from adapters.tool_names import as_named, spelled
 from adapters.types import (
     DONE,
     Answer,
@@ -31,8 +33,6 @@ from adapters.types import (
     ToolCallDelta,
     Usage,
 )
-from adapters.unsent import Wishes, form_described, form_wanted, more_stops_than, speakers_named, unsent
-from adapters.writing import SYSTEM, Convert, at_most, clamped, converted, post, same, unknown_part
 
 BASE_URL = "https://api.cohere.com/v2"
 MAX_STOPS = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.dialect import Dialect
+from adapters.codec.dialect import Dialect
 
 DIALECT = Dialect()
 

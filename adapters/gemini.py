@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from adapters.collect import collect
-from adapters.error_bodies import answer_documents, clean, error_of, event_document
-from adapters.error_rules import Rule, codes, words
+from adapters.codec.collect import collect
+from adapters.codec.dropped import OPENAI_ONLY, Wishes, more_stops_than, unsent
+from adapters.codec.error_bodies import answer_documents, clean, error_of, event_document
+from adapters.codec.error_rules import Rule, codes, words
+from adapters.codec.json_values import count, decode, items, json_text, obj, string, total, usage
+from adapters.codec.request_parts import (
+    Convert,
+    arguments_object,
+    at_most,
+    clamped,
+    converted,
+    inline_image,
+    path_segment,
+    post,
+    same,
+    system_text,
+    turns,
+    unknown_part,
+)
 from adapters.errors import ErrorKind, ProviderError
-from adapters.reading import count, decode, items, json_text, obj, string, total, usage
 from adapters.types import (
     DONE,
     Answer,
@@ -29,21 +44,6 @@ from adapters.types import (
     ToolCallDelta,
     ToolChoice,
     Usage,
-)
-from adapters.unsent import OPENAI_ONLY, Wishes, more_stops_than, unsent
-from adapters.writing import (
-    Convert,
-    arguments_object,
-    at_most,
-    clamped,
-    converted,
-    inline_image,
-    path_segment,
-    post,
-    same,
-    system_text,
-    turns,
-    unknown_part,
 )
 
 BASE_URL = "https://generativelanguage.googleapis.com/v1beta"

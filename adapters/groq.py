@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from adapters.dialect import PLATFORM, Dialect
-from adapters.error_rules import Rule, codes
+from adapters.codec.dialect import PLATFORM, Dialect
+from adapters.codec.error_rules import Rule, codes
 from adapters.errors import ErrorKind
 
 DIALECT = Dialect(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from adapters import cerebras, groq
-from adapters.dialect import PLATFORM, Dialect, Variant
-from adapters.error_rules import Rule, words
+from adapters.codec.dialect import PLATFORM, Dialect, Variant
+from adapters.codec.error_rules import Rule, words
 from adapters.errors import ErrorKind
 
 # A model pinned to a backend, as in `org/name:cerebras`, is asked as that backend wants to be asked.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from adapters.dialect import Dialect, Variant, Wire
-from adapters.error_rules import Rule, codes
+from adapters.codec.dialect import Dialect, Variant, Wire
+from adapters.codec.dropped import speakers_named
+from adapters.codec.error_rules import Rule, codes
+from adapters.codec.json_values import hashed
+from adapters.codec.request_parts import clamped, worded
 from adapters.errors import ErrorKind
-from adapters.reading import hashed
-from adapters.unsent import speakers_named
-from adapters.writing import clamped, worded
 
 _ID = re.compile(r"[A-Za-z0-9]{9}")
 _BETWEEN = {"role": "assistant", "content": "OK"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adapters.dialect import PLATFORM, Dialect, Variant
-from adapters.error_rules import Rule, words
+from adapters.codec.dialect import PLATFORM, Dialect, Variant
+from adapters.codec.error_rules import Rule, words
 from adapters.errors import ErrorKind
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from adapters.dialect import Dialect
-from adapters.error_rules import Rule, codes, words
+from adapters.codec.dialect import Dialect
+from adapters.codec.error_rules import Rule, codes, words
 from adapters.errors import ErrorKind
 
 DIALECT = Dialect(

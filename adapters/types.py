@@ -326,7 +326,7 @@ class Adapter(Protocol):
     this wire has no word for it or refuses it, or the registry drops it: parameters, and finer wishes such as
     `tools.strict`. `parse_response` and `parse_event` raise `ProviderError`
     for anything that is not an answer, and nothing else, whatever the bytes. Header names are lower case.
-    `parse_event` keeps no state: see `adapters.collect`.
+    `parse_event` keeps no state: see `adapters.codec.collect`.
     """
 
     BASE_URL: str

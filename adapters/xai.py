@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from adapters.dialect import PLATFORM, Dialect, Variant
-from adapters.error_rules import Rule, words
+from adapters.codec.dialect import PLATFORM, Dialect, Variant
+from adapters.codec.error_rules import Rule, words
+from adapters.codec.request_parts import worded
 from adapters.errors import ErrorKind
-from adapters.writing import worded
 
 _EFFORT = frozenset({"reasoning_effort"})
 _SAMPLING = frozenset({"presence_penalty", "frequency_penalty", "stop"})  # refused by every model that reasons

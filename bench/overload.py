@@ -63,7 +63,7 @@ def process(*words: str, cores: list[int], **env: str) -> Iterator[tuple[psutil.
 
 def crowd(url: str, seconds: int, rate: float | None = None) -> list[Second]:
     """What callers saw, second by second; without a rate they ask again as soon as they are answered."""
-    words = [sys.executable, "-m", "tests.crowd", url, f"{seconds}.5", *([str(rate)] if rate else [])]
+    words = [sys.executable, "-m", "tests.support.crowd", url, f"{seconds}.5", *([str(rate)] if rate else [])]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -96,7 +96,10 @@ def main(*, apart: bool, times: float) -> None:
     cores = sorted(psutil.Process().cpu_affinity())
     mine, theirs = (cores[:1], cores[1:]) if apart and len(cores) > 1 else (cores, cores)
     psutil.Process().cpu_affinity(theirs)
-    with tempfile.TemporaryDirectory() as folder, process("tests.crowd", "provider", cores=theirs) as (_, provider):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        process("tests.support.crowd", "provider", cores=theirs) as (_, provider),
+    ):
         registry = Path(folder) / "registry.yaml"
         registry.write_text(REGISTRY.format(url=provider))
         serve = ("router", "serve", "--port", "0", "--registry", str(registry))

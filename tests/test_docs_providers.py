@@ -14,8 +14,9 @@ from adapters.errors import ErrorKind
 from adapters.types import Adapter, ChatRequest, Message, Secret, Target, Text
 from router.registry.load import parse_registry
 from tests.adapters.asking import body_of
+from tests.support.paths import ROOT
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = ROOT / "docs"
 
 
 def blocks(page: str, language: str) -> list[str]:

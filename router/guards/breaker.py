@@ -18,11 +18,12 @@ from typing import Literal
 from pybreaker import STATE_CLOSED, STATE_OPEN, CircuitBreaker
 
 from adapters.types import Secret
-from router.clock import Clock
+from router.core.block import Block
+from router.core.clock import Clock
+from router.core.events import StateChange
+from router.core.registry import Breaker as Thresholds
+from router.core.registry import Registry, Seat
 from router.guards.rolling import LastOutcomes
-from router.guards.weather import Block, StateChange
-from router.registry.model import Breaker as Thresholds
-from router.registry.model import Registry, Seat
 
 Outcome = Literal["ok", "failure", "nothing"]  # "nothing" says nothing of the seat: a user's mistake, a limit, a cancel
 _RATE_WINDOW_S = 60.0

@@ -5,7 +5,7 @@ Without a budget every caller's retries arrive exactly when providers can bear t
 
 from __future__ import annotations
 
-from router.clock import Clock
+from router.core.clock import Clock
 from router.guards.rolling import RollingCount
 
 

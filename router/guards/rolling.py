@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from router.clock import Clock
+from router.core.clock import Clock
 
 
 class RollingCount:

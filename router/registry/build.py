@@ -11,9 +11,7 @@ from typing import Any
 import orjson
 
 from adapters.types import Quirks, Target
-from router.registry.accounts import Account
-from router.registry.document import Behaviour, Document, LimitEntry, ModelEntry, ProviderEntry, QuirksEntry
-from router.registry.model import (
+from router.core.registry import (
     STRATEGIES,
     Breaker,
     Health,
@@ -26,6 +24,8 @@ from router.registry.model import (
     Tier,
     Timeouts,
 )
+from router.registry.accounts import Account
+from router.registry.document import Behaviour, Document, LimitEntry, ModelEntry, ProviderEntry, QuirksEntry
 
 DEFAULT_RANK = 100
 _CAPABILITY_PARAMS = {"seed": ("seed",), "logprobs": ("logprobs", "top_logprobs")}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from router.registry.model import Limit, Model, Price, Provider, Registry
+from router.core.registry import Limit, Model, Price, Provider, Registry
 
 # Compared on their own, or not at all: a name is the same on both sides, and a key is never shown.
 _APART = frozenset({"id", "name", "models", "seats", "api_key", "missing_env"})

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from router.registry.model import Strategy
+from router.core.duration import DURATION
+from router.core.registry import MAX_COUNCIL_SIZE, Strategy
 from router.registry.references import check_key_reference, check_references
 from router.registry.values import (
-    DURATION,
     Count,
     Duration,
     Header,
@@ -30,7 +30,6 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
 
 UNITS = ("requests", "tokens", "neurons", "usd")
-MAX_COUNCIL_SIZE = 8
 
 
 class Entry(BaseModel):

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from router.core.registry import Registry
 from router.registry import rules
 from router.registry.accounts import Account, open_account
 from router.registry.build import build
 from router.registry.document import Document
 from router.registry.files import read_regular
-from router.registry.model import Registry
 from router.registry.problems import Finding, Problem, RegistryError
 from router.registry.references import Lookup, environment, nowhere
 from router.registry.rules import Adapters

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Path = tuple[str | int, ...]
 Severity = Literal["error", "warning", "note"]
-
-_SHOWN_CHARS = 60
-_KEY_LIKE = re.compile(r"(sk-|gsk_|AIza|xai-|hf_|nvapi-|csk-)\w|[A-Za-z0-9_\-+/=]{32,}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,16 +50,3 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     if close:
         return f", did you mean '{close[0]}'?"
     return f"; allowed: {', '.join(words)}" if words else ""
-
-
-def looks_like_key(text: str) -> bool:
-    """True for text that may be somebody's API key, and so must not be repeated."""
-    return bool(_KEY_LIKE.search(text))
-
-
-def shown(value: Any) -> str:
-    """A value as a message may repeat it: quoted, cut short, and hidden if it might be a key."""
-    text = value if isinstance(value, str) else str(value)
-    if looks_like_key(text):
-        return "'***'"
-    return repr(text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…")

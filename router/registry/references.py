@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from router.core.text import looks_like_key
 from router.registry.files import read_regular
-from router.registry.problems import looks_like_key
 
 MAX_SECRET_BYTES = 4096
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 import orjson
 
+from router.core.registry import Registry
 from router.registry.load import Checked
-from router.registry.model import Registry
 from router.registry.problems import Problem
 
 Format = Literal["text", "json", "github"]

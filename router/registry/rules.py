@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from adapters.types import NATIVE_ADAPTERS
+from router.core.registry import STRATEGIES
+from router.core.text import shown
 from router.registry.document import Document, LimitEntry, ModelEntry, ProviderEntry
-from router.registry.model import STRATEGIES
-from router.registry.problems import Finding, Path, did_you_mean, shown
+from router.registry.problems import Finding, Path, did_you_mean
 
 CAPABILITIES = (
     "tools",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from router.registry.problems import shown
+from router.core.text import shown
 
 Scalar = str | int | float | bool | None
 

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from router.core.text import shown
 from router.registry.document import Document
-from router.registry.problems import Path, did_you_mean, shown
+from router.registry.problems import Path, did_you_mean
 from router.registry.strict_yaml import Tree
 from router.registry.values import PATTERNS
 

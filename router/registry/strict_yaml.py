@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from router.registry.problems import Finding, Path, Problem, Severity, shown
+from router.core.text import shown
+from router.registry.problems import Finding, Path, Problem, Severity
 from router.registry.scalars import CONTROL, read_scalar
 
 MAX_DEPTH = 20

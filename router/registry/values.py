@@ -10,12 +10,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from router.registry.problems import shown
+from router.core.duration import DURATION, parse_duration
+from router.core.text import shown
 
-_SECONDS: Mapping[str, float] = MappingProxyType({"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400})
 _FACTORS: Mapping[str, int] = MappingProxyType({"": 1, "k": 1_000, "M": 1_000_000})
 
-DURATION = r"[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h|d)"
 COUNT = r"[0-9]{1,9}(\.[0-9]{1,3})?[kM]"
 RESETS = r"rolling|([01][0-9]|2[0-3]):[0-5][0-9] [A-Za-z][A-Za-z0-9_+/-]*"
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -34,16 +33,6 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What each pattern asks for, in words."""
-
-
-def parse_duration(value: Any) -> float:
-    """`250ms`, `30s`, `5m`, `2h` or `14d` in seconds."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f"{value} needs a unit: write '{value}s' (or ms, m, h, d)")
-    if not isinstance(value, str) or not (match := re.fullmatch(DURATION, value)):
-        raise ValueError(f"{shown(value)} is not a duration: write 250ms, 30s, 5m, 2h or 14d")
-    unit = match[2]
-    return float(value.removesuffix(unit)) * _SECONDS[unit]
 
 
 def parse_count(value: Any) -> int:

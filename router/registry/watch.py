@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self
 
+from router.core.registry import Registry
 from router.registry.diff import diff
 from router.registry.load import Checked
-from router.registry.model import Registry
 from router.registry.problems import Problem, RegistryError
 
 Check = Callable[[], Checked]

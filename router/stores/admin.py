@@ -7,9 +7,9 @@ from typing import Any
 
 from adapters.types import Secret
 from router.stores import migrate
-from router.stores.embedded import start_embedded
+from router.stores.embedded.servers import postgres_dsn, redis_url
+from router.stores.embedded.start import start_embedded
 from router.stores.postgres import connect, translated
-from router.stores.servers import postgres_dsn, redis_url
 
 
 def addresses(database_url: Secret | None, redis_at: Secret | None, data_dir: Path) -> dict[str, str]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from adapters.types import Secret
-from router.stores.embedded import start_embedded
+from router.stores.embedded.servers import postgres_dsn, redis_url
+from router.stores.embedded.start import start_embedded
 from router.stores.errors import StoreError
 from router.stores.postgres import Postgres
 from router.stores.redis import Redis
-from router.stores.servers import postgres_dsn, redis_url
 
 _GRACE_S = 1.0  # how long opening waits for Postgres to answer before it goes on without
 _PING_S = 1.0

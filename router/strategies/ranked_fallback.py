@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from router.calls import Calls, Decision
-from router.plan import Plan
+from router.calls.calls import Calls
+from router.core.decision import Choice
+from router.core.plan import Plan
 
 
-async def ranked_fallback(plan: Plan, calls: Calls) -> Decision:
+async def ranked_fallback(plan: Plan, calls: Calls) -> Choice:
     """Asks the plan's seats in rank order; equal ranks share the load."""
     return await calls.answer(plan.seats)

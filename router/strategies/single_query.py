@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from router.calls import Calls, Decision
-from router.plan import Plan
+from router.calls.calls import Calls
+from router.core.decision import Choice
+from router.core.plan import Plan
 
 
-async def single_query(plan: Plan, calls: Calls) -> Decision:
+async def single_query(plan: Plan, calls: Calls) -> Choice:
     """Asks the plan's seats one after another; the plan holds no more than the strategy may ask."""
     return await calls.answer(plan.seats)

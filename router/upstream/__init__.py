@@ -1,1 +1,1 @@
-"""HTTP/1.1 towards providers: sockets that are dialled, used again and given up; only `router.transport` uses it."""
+"""HTTP/1.1 towards providers: the only room that opens sockets to them."""

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from adapters import ADAPTERS, ProviderError
-from adapters.collect import collect
-from adapters.sse import SseParser
+from adapters.codec.collect import collect
+from adapters.codec.sse import SseParser
 from adapters.types import Adapter
 
 SIZE = 100_000

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters import ADAPTERS
-from adapters.error_bodies import clean
+from adapters.codec.error_bodies import clean
 from adapters.errors import ErrorKind as Kind
 from adapters.errors import ProviderError
 from adapters.types import Event

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters import ADAPTERS, ProviderError
-from adapters.collect import collect
-from adapters.reading import MAX_COUNT
-from adapters.sse import SseParser
+from adapters.codec.collect import collect
+from adapters.codec.json_values import MAX_COUNT
+from adapters.codec.sse import SseParser
 from adapters.types import Adapter, Answer
 
 OPENAI_CALL = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}

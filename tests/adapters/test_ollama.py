@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from adapters import compatible
-from adapters.collect import StreamCollector
+from adapters.codec.collect import StreamCollector
+from adapters.codec.sse import SseParser
 from adapters.errors import ErrorKind
-from adapters.sse import SseParser
 from adapters.types import Answer
-from tests.recorded import FOLDER, Recording, recordings
+from tests.support.paths import RECORDED
+from tests.support.recorded import Recording, recordings
 
 NATIVE = [chat for chat in recordings("ollama") if chat.request.get("url", "").endswith("/api/chat")]
 
@@ -53,7 +54,7 @@ def test_a_tool_call_has_its_arguments_as_an_object() -> None:
     assert (answer.tool_calls[0].name, json.loads(answer.tool_calls[0].arguments)) == ("get", {"city": "Paris"})
 
 
-@pytest.mark.skipif(not NATIVE, reason=f"no recorded exchanges at {FOLDER} (set QUORUM_RECORDED)")
+@pytest.mark.skipif(not NATIVE, reason=f"no recorded exchanges at {RECORDED} (set QUORUM_RECORDED)")
 @pytest.mark.parametrize("chat", NATIVE, ids=lambda chat: chat.stem[:60])
 def test_recorded(chat: Recording) -> None:
     if chat.status != 200:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from adapters import ADAPTERS, ProviderError
-from adapters.collect import collect
-from adapters.sse import SseParser
+from adapters.codec.collect import collect
+from adapters.codec.sse import SseParser
 from adapters.types import Adapter, Answer, Event
 from tests.adapters.oracle import Expected, expected
 from tests.adapters.recorded_errors import BY_STATUS, TOLD
-from tests.recorded import FOLDER, Recording, recordings
+from tests.support.paths import RECORDED
+from tests.support.recorded import Recording, recordings
 
 PROVIDERS = (
     "anthropic", "azure", "cerebras", "cloudflare", "cohere", "deepseek", "fireworks", "gemini", "github", "groq",
@@ -26,7 +27,7 @@ STRIDE = 509  # a prime, so that larger bodies are cut at ever other places of t
 
 Tally = Callable[[str, str], None]
 CHATS = [chat for chat in recordings(*PROVIDERS) if not chat.request.get("url", "").endswith("/api/chat")]
-pytestmark = pytest.mark.skipif(not CHATS, reason=f"no recorded traffic at {FOLDER} (QUORUM_RECORDED)")
+pytestmark = pytest.mark.skipif(not CHATS, reason=f"no recorded traffic at {RECORDED} (QUORUM_RECORDED)")
 
 
 def named(found: Iterable[Recording]) -> list[object]:

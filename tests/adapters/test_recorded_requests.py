@@ -10,9 +10,10 @@ import pytest
 
 from adapters import ADAPTERS
 from adapters.types import Target
-from router.api.request import KNOWN_FIELDS, ChatBody
+from router.http.openai.request import KNOWN_FIELDS, ChatBody
 from tests.adapters.asking import body_of
-from tests.recorded import FOLDER, Recording, recordings
+from tests.support.paths import RECORDED
+from tests.support.recorded import Recording, recordings
 
 PROVIDERS = (
     "openai", "groq", "mistral", "xai", "cerebras", "openrouter", "cloudflare", "nvidia", "huggingface",
@@ -43,7 +44,7 @@ def parts_of(message: Mapping[str, Any]) -> list[Any]:
 
 
 CHATS = [chat for chat in recordings(*PROVIDERS) if told(chat)]
-pytestmark = pytest.mark.skipif(not CHATS, reason=f"no recorded traffic at {FOLDER} (QUORUM_RECORDED)")
+pytestmark = pytest.mark.skipif(not CHATS, reason=f"no recorded traffic at {RECORDED} (QUORUM_RECORDED)")
 
 
 def as_asked(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters import ADAPTERS, ErrorKind, ProviderError, anthropic
-from adapters.schemas import closed
+from adapters.codec.schemas import closed
 from adapters.types import ChatRequest, Image, Message, Opaque, ResponseFormat, Text, Tool, ToolChoice
 from tests.adapters.asking import AS_JSON, CONVERSATION, HELLO, SCHEMA, WEATHER, asked, dropping, said, target
 

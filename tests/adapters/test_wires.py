@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from adapters import ADAPTERS, ErrorKind, ProviderError
-from adapters.collect import collect
-from adapters.dialect import Dialect
+from adapters.codec.collect import collect
+from adapters.codec.dialect import Dialect
 from adapters.types import Adapter, Answer, Event, ToolCall, Usage
 
 COMPATIBLE = ADAPTERS["compatible"]

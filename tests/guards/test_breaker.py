@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from router.core.block import Block
+from router.core.events import StateChange
+from router.core.registry import Breaker as Thresholds
+from router.core.registry import Registry, Seat
 from router.guards.breaker import Breakers, Outcome, Permit
-from router.guards.weather import Block, StateChange
-from router.registry.model import Breaker as Thresholds
-from router.registry.model import Registry, Seat
-from tests.routing import REGISTRY, FakeTime, registry
+from tests.support.small_registry import REGISTRY, FakeTime, registry
 
 HOME = registry()
 SEAT, NEIGHBOUR = HOME.seats["alpha/small"], HOME.seats["alpha/fresh"]

@@ -13,10 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.fixtures_daemon import registry_for
-from tests.rim import Providers, until
-from tests.scripted import Scripted, Step, error, whole
-from tests.test_overload import process
+from tests.end_to_end.test_overload import process
+from tests.support.daemon import registry_for
+from tests.support.rim import Providers, until
+from tests.support.scripted import Scripted, Step, error, whole
 
 FAILURES = 3
 CROWD = 250

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 from router.guards.retry_budget import RetryBudget
 from router.guards.rolling import RollingCount
-from tests.routing import FakeTime
+from tests.support.small_registry import FakeTime
 
 WANTED_TRIES = 3  # what every failing request would like to have
 

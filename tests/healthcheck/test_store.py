@@ -6,7 +6,7 @@ import pytest
 
 from healthcheck.store import Verdicts
 from healthcheck.verdicts import Condition, Verdict
-from tests.routing import FakeTime
+from tests.support.small_registry import FakeTime
 
 SEAT = "groq/openai/gpt-oss-20b"
 

@@ -16,7 +16,7 @@ from tests.healthcheck.timeline import (
     monitoring,
     subject,
 )
-from tests.rim import until
+from tests.support.rim import until
 
 
 async def test_nothing_that_is_handed_in_can_end_the_loop() -> None:

@@ -16,7 +16,7 @@ from healthcheck.monitor import Monitor, World
 from healthcheck.store import Verdicts
 from healthcheck.subjects import Limit, Mode, Subject
 from healthcheck.verdicts import Finding, Verdict, judge
-from tests.routing import FakeTime
+from tests.support.small_registry import FakeTime
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 _TURNS = 4  # of the event loop, in which everybody gets to the next sleep

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from router.core.registry import Registry
 from router.registry.load import Checked, parse_registry
-from router.registry.model import Registry
 
 ADAPTERS: Mapping[str, str] = {
     "anthropic": "https://api.anthropic.com/v1",

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from adapters.types import Quirks
+from router.core.registry import STRATEGIES, Breaker, Health, Limit, Price, Timeouts
 from router.registry.load import load_registry, parse_registry
-from router.registry.model import STRATEGIES, Breaker, Health, Limit, Price, Timeouts
 from router.registry.problems import RegistryError
 from tests.registry.good import ADAPTERS, ENV, GOOD, changed, examined, loaded
 

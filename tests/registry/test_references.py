@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from router.registry.model import Registry
+from router.core.registry import Registry
 from tests.registry.good import ENV, changed, examined, loaded
 
 KEY = "gsk_a-real-secret"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from router.core.duration import DURATION
 from router.registry.document import Document
 from router.registry.schema import SCHEMA_FILE, json_schema, render_schema
-from router.registry.values import COUNT, DURATION, RESETS
+from router.registry.values import COUNT, RESETS
+from tests.support.paths import ROOT
 
 
 def test_the_checked_in_schema_is_up_to_date() -> None:
@@ -38,7 +39,7 @@ def test_fields_have_the_names_of_the_file() -> None:
 
 
 def test_every_field_stands_in_the_reference_page() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "registry.md").read_text()
+    page = (ROOT / "docs" / "registry.md").read_text()
     fields = {field for _, entry in entries(json_schema()) for field in entry["properties"]}
     assert {field for field in fields if not re.search(rf"\b{field}\b", page)} == set()
 

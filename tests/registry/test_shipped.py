@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
+from router.core.registry import Model, Registry
 from router.registry.load import Checked, check
-from router.registry.model import Model, Registry
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 KEYS = {
     "openai": "OPENAI_API_KEY",
     "anthropic": "ANTHROPIC_API_KEY",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import orjson
 
 from router.simulator import PROVIDERS, WEATHERS, parse_script
+from tests.support.paths import ROOT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+PAGE = (ROOT / "docs" / "simulator.md").read_text()
 
 
 def test_every_weather_is_documented_as_it_is() -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +24,8 @@ from tests.simulator.speakers import (
     documents,
     events,
 )
+from tests.support.paths import RECORDED
 
-RECORDED = Path(os.environ.get("QUORUM_RECORDED", Path(__file__).parents[2].parent / "shared" / "recorded"))
 FAILED = re.compile(r"^(documented-)?(stream-)?error")
 # Below these stand a caller's own words: arguments of its tools, and the content where it is an object.
 OWN_WORDS = re.compile(r"\.(args|input|message\.content)\.[^.]+$")

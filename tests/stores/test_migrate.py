@@ -11,7 +11,7 @@ import pytest
 
 from router.stores.errors import StoreRefused
 from router.stores.migrate import Migration, load, migrate, status
-from router.votes.record import TABLES
+from router.votelog.rows import TABLES
 
 NAMES = [migration.name for migration in load()]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from router.stores import servers
-from router.stores.embedded import postgres_dsn, start_embedded
+from router.stores.embedded import servers
+from router.stores.embedded.start import postgres_dsn, start_embedded
 from router.stores.errors import StoreDown, StoreRefused
 from router.stores.postgres import Postgres
 

@@ -13,15 +13,18 @@ from typing import Any
 
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import NOTHING, Answer, ChatRequest, Delta
-from router.attempt import NOT_NEEDED, Attempt
-from router.calls import Asked, Calls, Decision
-from router.clock import Clock
+from router.attempts.attempt import NOT_NEEDED, Attempt
+from router.calls.calls import Asked, Calls
+from router.core.clock import Clock
+from router.core.context import Options
+from router.core.decision import Choice
+from router.core.plan import Plan
+from router.core.registry import Seat, Strategy
+from router.core.vote import Outcome, Vote
 from router.guards.retry_budget import RetryBudget
-from router.plan import Options, Plan, make_plan
-from router.registry.model import Seat, Strategy
-from router.vote import Outcome, Vote
-from tests.routing import asking, registry
-from tests.test_vote import vote
+from router.routing.planner import make_plan
+from tests.core.test_vote import vote
+from tests.support.small_registry import asking, registry
 
 NONCE = "5eed5eed5eed5eed"
 MEMBERS = "abcde"  # m-a/model, m-b/model, …: the members of a council, best rank first
@@ -100,7 +103,7 @@ class Sitting:
         )
         self.calls = Calls(asked, self._attempt, self._clock, RetryBudget(self._clock))
 
-    async def decide(self, strategy: Callable[..., Awaitable[Decision]]) -> Decision:
+    async def decide(self, strategy: Callable[..., Awaitable[Choice]]) -> Choice:
         return await strategy(self.plan, self.calls, nonce=lambda: NONCE)
 
     @property
@@ -114,7 +117,7 @@ class Sitting:
     def of(self, role: str) -> list[Attempt]:
         return [attempt for attempt in self.asked if attempt.role == role]
 
-    def rows(self, decision: Decision) -> list[dict[str, Any]]:
+    def rows(self, decision: Choice) -> list[dict[str, Any]]:
         """The votes as the log keeps them, through JSON and back."""
         rows = [
             {"role": made.role, "counted": mark.counted, "valid": mark.valid, "ballot": mark.ballot or made.ballot}

@@ -14,11 +14,11 @@ import trustme
 
 from adapters.errors import ErrorKind
 from adapters.types import HttpRequest
-from router.transport import HttpTransport, NotSent
 from router.upstream import pool
 from router.upstream.dial import Dialer, Origin
-from tests.rim import Providers, until
-from tests.scripted import whole
+from router.upstream.transport import HttpTransport, NotSent
+from tests.support.rim import Providers, until
+from tests.support.scripted import whole
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 

@@ -1,0 +1,1 @@
+"""One attempt at one seat, from its guards to its vote."""

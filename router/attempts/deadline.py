@@ -1,0 +1,145 @@
+"""How long an exchange may take: one running limit, which moves as the answer comes in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from adapters.errors import ErrorKind, ProviderError
+from router.core.registry import Timeouts
+
+_LAST_WORDS_S = 1.0
+_LOOK_AGAIN_S = 0.1  # what came while this process was busy is read within that time after it
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long a first token is waited for where another seat could answer: while there is hope.
+
+    After `late_s` and every tenth of a second from then on it is asked whether waiting is `in_vain`, and whether the
+    attempt `may_leave`.
+    """
+
+    late_s: float
+    in_vain: Callable[[], bool]
+    may_leave: Callable[[], bool]
+    _was_in_vain: bool = False
+
+    def is_over(self) -> bool:
+        """True when two looks in a row found no hope: after the first an answer may have come in that nobody had read
+        because this process was busy."""
+        was_in_vain, self._was_in_vain = self._was_in_vain, self.in_vain()
+        return was_in_vain and self._was_in_vain and self.may_leave()
+
+
+class Timer:
+    """The one running limit of an exchange; it ends at `deadline` (monotonic) at the latest.
+
+    `silence_s` bounds the wait for the first byte when others could still answer in this seat's place, and `patience`
+    may end it earlier; then `gave_up` is True. Moving the limit is for every piece of a stream, so it only notes the
+    new moment: the alarm looks at it when it goes off.
+    """
+
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        *,
+        began: float,
+        deadline: float,
+        silence_s: float | None,
+        stream: bool,
+        patience: Patience | None = None,
+    ) -> None:
+        self._idle_s = timeouts.idle_s
+        self._end = min(began + timeouts.total_s, deadline)
+        # A whole answer shows nothing before it is done, so only a streamed one can be late with its first token.
+        waits = [wait for wait in (silence_s, timeouts.first_token_s if stream else None) if wait is not None]
+        self._first_at = began + min(waits) if waits else self._end
+        self._patience = patience
+        self._look_at = float("inf") if patience is None else began + patience.late_s
+        self._loop = asyncio.get_running_loop()
+        self._timeout = asyncio.timeout(None)
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = float("inf")
+        self._at = self._end
+        self._kind = ErrorKind.TIMEOUT
+        self._unheard = False
+        self.gave_up = False
+
+    async def __aenter__(self) -> None:
+        """Limits what follows, beginning with the wait for the first byte; raises `TimeoutError` at its end."""
+        await self._timeout.__aenter__()
+        self.until_first_token()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        await self._timeout.__aexit__(kind, error, trace)
+
+    def until_first_token(self) -> None:
+        """Nothing of the answer has come yet."""
+        if self._look_at < self._alarm_at:
+            self._set_alarm(self._look_at)
+        self._move(self._first_at, ErrorKind.FIRST_TOKEN_TIMEOUT)
+        self._unheard = True
+
+    def until_next_piece(self) -> None:
+        """The answer is coming in; it may pause, but not for long."""
+        self._move(self._loop.time() + self._idle_s, ErrorKind.STALLED)
+
+    def until_last_words(self) -> None:
+        """The answer is finished; its usage may follow, and at once."""
+        self._move(self._loop.time() + min(_LAST_WORDS_S, self._idle_s), ErrorKind.STALLED)
+
+    def until_caller_has_read(self) -> None:
+        """The provider has done its part: until the caller has taken it, only the end counts, and is not its fault."""
+        self._at, self._kind, self._unheard = self._end, ErrorKind.CANCELLED, False
+        if self.gave_up:  # but the answer came in that very moment, before the exchange was cancelled
+            self.gave_up = False
+            self._timeout.reschedule(None)
+            self._set_alarm(self._end)
+
+    def error(self, status: int | None) -> ProviderError | None:
+        """What it means that the limit was reached now; None: the caller did not read."""
+        if self.gave_up:
+            return ProviderError(ErrorKind.FIRST_TOKEN_TIMEOUT, _GAVE_UP_WORDS, status=status)
+        if self._kind is ErrorKind.CANCELLED:
+            return None
+        return ProviderError(self._kind, _TIMEOUT_WORDS[self._kind], status=status)
+
+    def _move(self, at: float, kind: ErrorKind) -> None:
+        self._at, self._kind = (at, kind) if at < self._end else (self._end, ErrorKind.TIMEOUT)
+        self._unheard = False
+        if self._at < self._alarm_at:
+            self._set_alarm(self._at)
+
+    def _set_alarm(self, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if now >= self._at:
+            self._timeout.reschedule(self._at)  # which has come, so the exchange is cancelled at once
+        elif self._patience is None or not self._unheard:
+            self._set_alarm(self._at)
+        elif self._patience.is_over():
+            self.gave_up = True
+            self._timeout.reschedule(now)
+        else:
+            self._look_at = now + _LOOK_AGAIN_S
+            self._set_alarm(min(self._at, self._look_at))
+
+
+_TIMEOUT_WORDS = {
+    ErrorKind.FIRST_TOKEN_TIMEOUT: "nothing came in time",
+    ErrorKind.STALLED: "the answer stalled",
+    ErrorKind.TIMEOUT: "the time for this attempt ran out",
+}
+_GAVE_UP_WORDS = "silent, as others find who have waited longer"

@@ -1,0 +1,169 @@
+"""One request to one provider and its answer, whole or streamed, under a limit that moves as the answer comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+
+from adapters.codec.collect import StreamCollector
+from adapters.codec.headers import request_id
+from adapters.codec.sse import SseParser
+from adapters.errors import ErrorKind, ProviderError
+from adapters.types import NO_USAGE, Adapter, Answer, ChatRequest, Delta, LimitsSeen, ToolCallDelta
+from router.attempts.deadline import Timer
+from router.core.clock import Clock
+from router.core.registry import Seat
+from router.core.sink import CallerGone
+from router.upstream.transport import NotSent, Response, Transport
+
+# What to show the caller, whose it is, and the model as its provider names it (None while it has not said);
+# returns True when the caller has seen something of it.
+Deliver = Callable[[Delta, Seat, str | None], Awaitable[bool]]
+
+
+class Exchange:
+    """An exchange under way. Its public fields say how far it got, so that however it ends a vote can tell.
+
+    With `deliver` the caller gets the answer piece by piece, with `stream` the provider is asked for pieces too.
+    `committed` is True once the caller has seen a part of the answer. `on_life` is called at the first token.
+    """
+
+    def __init__(
+        self, seat: Seat, adapter: Adapter, timer: Timer, clock: Clock, deliver: Deliver | None, *, stream: bool
+    ) -> None:
+        self._seat = seat
+        self._adapter = adapter
+        self._timer = timer
+        self._clock = clock
+        self._deliver = deliver
+        self._stream = stream
+        self.began = clock.monotonic()
+        self.sent = False
+        self.leaked = False
+        self.committed = False
+        self.status: int | None = None
+        self.connect_ms: float | None = None
+        self.first_token_ms: float | None = None
+        self.provider_request_id: str | None = None
+        self.response_model: str | None = None
+        self.usage = NO_USAGE
+        self.limits_seen: LimitsSeen = ()
+        self.received_chars = 0
+        self.on_life: Callable[[], None] = _nothing
+        self._finished: StreamCollector | None = None  # the stream's, once its finish reason has come
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether it ended before its limit, because the seat is silent for others too."""
+        return self._timer.gave_up
+
+    async def run(self, transport: Transport, request: ChatRequest) -> Answer:
+        """The provider's answer; raises `ProviderError` for whatever else it does, `CallerGone` from `deliver`."""
+        response: Response | None = None
+        try:
+            async with self._timer:
+                response = await self._send(transport, request)
+                self.status, self.connect_ms = response.status, response.connect_ms
+                self.provider_request_id = request_id(response.headers) or None
+                self.limits_seen = self._adapter.parse_limits(response.headers)
+                if self._stream and self._deliver is not None and _is_stream(response):
+                    return await self._streamed(response, self._deliver)
+                return await self._whole(response)
+        except NotSent:
+            self.sent = False
+            raise
+        except TimeoutError:
+            if self._finished is not None:  # whole, although its provider neither says so nor hangs up
+                return self._finished.answer()
+            raise self._timer.error(self.status) or CallerGone() from None
+        finally:
+            if response is not None:
+                response.close()
+
+    async def _send(self, transport: Transport, request: ChatRequest) -> Response:
+        """Sends the request; its bytes, which may be many, are not kept while the answer comes."""
+        seat = self._seat
+        http = self._adapter.build_request(seat.target, request, stream=self._stream)
+        self.sent = True
+        return await transport.send(http, provider=seat.provider.id, connect_s=seat.timeouts.connect_s)
+
+    async def _whole(self, response: Response) -> Answer:
+        self._timer.until_next_piece()
+        pieces = []
+        while piece := await response.piece():
+            pieces.append(piece)
+            self._timer.until_next_piece()
+        body = b"".join(pieces)
+        if 300 <= response.status < 400:
+            words = "answered with a redirect, which is not followed"
+            raise ProviderError(ErrorKind.BAD_RESPONSE, words, status=response.status)
+        if response.status >= 400:
+            raise self._adapter.parse_error(response.status, response.headers, body)
+        answer = self._adapter.parse_response(response.status, response.headers, body)
+        self.usage, self.response_model = answer.usage, answer.response_model or None
+        self.received_chars = len(answer.text) + len(answer.reasoning)
+        if self._deliver is not None:
+            for delta in as_deltas(answer):
+                await self._hand_on(delta, self._deliver)
+        return answer
+
+    async def _streamed(self, response: Response, deliver: Deliver) -> Answer:
+        collector = StreamCollector(starts_open=self._seat.model.thinks_first)
+        parser = SseParser()
+        ended = False
+        while not ended:
+            piece = await response.piece()
+            events = parser.feed(piece) if piece else parser.close()
+            for event in events:
+                for delta in self._adapter.parse_event(event):
+                    ended = ended or delta.done
+                    if delta.finish_reason is not None:
+                        self._finished = collector
+                    self._note(delta)
+                    await self._hand_on(collector.add(delta), deliver)
+            if not piece:
+                break
+            if self._finished is not None:
+                self._timer.until_last_words()
+            elif self.first_token_ms is None:
+                self._timer.until_first_token()  # a comment or a role is not yet a sign of life
+            elif events:
+                self._timer.until_next_piece()
+        self.leaked = collector.leaked
+        if ended:
+            await response.finish()
+        await self._hand_on(collector.close(), deliver)
+        return collector.answer()
+
+    def _note(self, delta: Delta) -> None:
+        if delta.usage is not None:
+            self.usage = self.usage.updated_by(delta.usage)
+        if delta.response_model:
+            self.response_model = delta.response_model
+        if self.first_token_ms is None and (delta.commits or delta.reasoning):
+            self.first_token_ms = (self._clock.monotonic() - self.began) * 1000
+            self.on_life()
+        self.received_chars += len(delta.text) + len(delta.reasoning)
+
+    async def _hand_on(self, delta: Delta, deliver: Deliver) -> None:
+        self._timer.until_caller_has_read()
+        seen = await deliver(delta, self._seat, self.response_model)
+        self.committed = self.committed or seen
+
+
+def _nothing() -> None:
+    pass
+
+
+def _is_stream(response: Response) -> bool:
+    """A provider may answer a stream request with a plain JSON body: an error, or because it cannot stream this."""
+    kind = response.headers.get("content-type", "")
+    return response.status < 300 and ("json" not in kind or "ndjson" in kind)
+
+
+def as_deltas(answer: Answer) -> Iterator[Delta]:
+    """A whole answer as the pieces of a stream."""
+    yield Delta(reasoning=answer.reasoning)
+    yield Delta(text=answer.text, refusal=answer.refusal)
+    for index, call in enumerate(answer.tool_calls):
+        yield Delta(tool_call=ToolCallDelta(index, call.id, call.name, call.arguments, call.signature))
+    yield Delta(reasoning_details=answer.reasoning_details)

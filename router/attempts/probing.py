@@ -1,0 +1,140 @@
+"""What the health monitor needs of the daemon: its probes are attempts like any other, behind the same guards."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import structlog
+
+from adapters.errors import ErrorKind, ProviderError
+from adapters.types import Delta
+from healthcheck import subjects
+from healthcheck.monitor import Monitor, World
+from healthcheck.subjects import Subject
+from healthcheck.verdicts import PROBE, Finding, judge
+from router.attempts.attempt import Attempt, Attempts, masked
+from router.core.clock import Clock
+from router.core.ids import new_id
+from router.core.registry import Limit, Registry, Seat
+from router.guards.gossip.sharing import Sharing
+from router.guards.guards import Guards
+from router.upstream.model_catalogue import is_listed, list_models
+from router.upstream.transport import Transport
+
+_LEASE_S = 10.0
+_PERIOD_S = {"minute": 60.0, "day": 86400.0, "month": 31 * 86400.0}
+
+
+class Probing:
+    """Makes the monitor's calls. Each generation is a vote with the role `probe`, charged to the same limits."""
+
+    def __init__(
+        self,
+        *,
+        registry: Callable[[], Registry],
+        guards: Guards,
+        attempts: Attempts,
+        transport: Transport,
+        mask: Callable[[str], str],
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._guards = guards
+        self._attempts = attempts
+        self._transport = transport
+        self._mask = mask
+        self._clock = clock
+
+    def subjects(self) -> Iterator[Subject]:
+        """Every model of the registry in force, with the limits its probes count against."""
+        for seat in self._registry().seats.values():
+            health = seat.provider.health
+            yield Subject(
+                id=seat.id,
+                provider=seat.provider.id,
+                mode=health.mode,
+                interval_s=health.interval_s,
+                probe_share=health.probe_share,
+                limits=(
+                    *(_limit(limit, shared=False) for limit in seat.model.limits),
+                    *(_limit(limit, shared=limit.scope == "account") for limit in seat.provider.limits),
+                ),
+                eligible=self._is_eligible(seat),
+            )
+
+    async def probe(self, seat_id: str) -> Finding:
+        """Asks a model for its OK, as a stream: thoughts that leak into one are known before a caller sees any."""
+        registry, now = self._registry(), self._clock.monotonic()
+        seat = registry.seats[seat_id]
+        leaked_before = self._guards.leaks(seat)
+        attempt = Attempt(
+            request_id=new_id(self._clock),
+            registry_hash=registry.hash,
+            request_began=now,
+            seq=1,
+            role="probe",
+            seat=seat,
+            request=PROBE,
+            deadline=now + seat.timeouts.total_s,
+            deliver=_to_nobody,
+        )
+        vote = await self._attempts.run(attempt)
+        if vote.outcome == "refused" or (vote.answer is None and vote.error is None):
+            return Finding(None, vote.error.message if vote.error else "not asked")
+        return judge(vote.answer or _failure(vote.error), leaked=self._guards.leaks(seat) and not leaked_before)
+
+    async def list_models(self, provider_id: str) -> frozenset[str] | ProviderError:
+        """The provider's models as it lists them, by the registry's ids."""
+        registry = self._registry()
+        seats = [seat for seat in registry.seats.values() if seat.provider.id == provider_id]
+        if not seats:
+            return ProviderError(ErrorKind.INVALID_REQUEST, "the provider has gone from the registry")
+        listed = await list_models(seats[0].target, self._transport)
+        if isinstance(listed, ProviderError):
+            refusal = masked(listed, self._mask)
+            self._guards.weather.learn(seats[0], refusal)
+            return refusal
+        return frozenset(seat.model.id for seat in seats if is_listed(seat.target, listed))
+
+    def _is_eligible(self, seat: Seat) -> bool:
+        block = self._guards.weather.block(seat)
+        return seat.routable and (block is None or block.state == "new")
+
+
+def build_monitor(probing: Probing, guards: Guards, sharing: Sharing, clock: Clock) -> Monitor:
+    """The monitor of this replica; it probes while it holds the lease, and hears of others' verdicts always."""
+    world = World(
+        subjects=probing.subjects,
+        probe=probing.probe,
+        list_models=probing.list_models,
+        lead=partial(sharing.board.lease, "health", _LEASE_S),
+        alive_at=sharing.board.alive_at,
+        open_seats=sharing.open_seats,
+        tell=sharing.tell_verdict,
+        say=lambda sentence: structlog.get_logger().warning("health", note=sentence),
+        monotonic=clock.monotonic,
+        wall=clock.wall,
+        random=random.random,
+        sleep=asyncio.sleep,
+    )
+    monitor = Monitor(world, guards.verdicts)
+    for verdict in sharing.verdicts():
+        monitor.hear(verdict)
+    sharing.hear = monitor.hear
+    return monitor
+
+
+async def _to_nobody(delta: Delta, seat: Seat, model: str | None) -> bool:
+    return False
+
+
+def _failure(error: ProviderError | None) -> ProviderError:
+    assert error is not None
+    return error
+
+
+def _limit(limit: Limit, *, shared: bool) -> subjects.Limit:
+    return subjects.Limit(limit.unit, limit.amount, _PERIOD_S[limit.per], shared)

@@ -1,0 +1,100 @@
+"""Which seat is asked next when one has failed, and after which pause; makes no calls itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adapters.errors import POLICY, ErrorKind, ProviderError
+from router.core.registry import Seat
+from router.core.vote import Vote
+from router.guards.retry_budget import RetryBudget
+
+_WORTH_A_REPEAT = (ErrorKind.CONNECTION, ErrorKind.SERVER_ERROR)
+_WORTH_GOING_ON = (ErrorKind.CONNECTION, ErrorKind.BAD_RESPONSE)
+_ANOTHER = ProviderError(ErrorKind.BAD_RESPONSE, "it began another answer instead of going on")
+_PAUSE_S = 0.2  # before a seat that broke is asked again
+
+
+class Walk:
+    """A walk over seats until one answers. One of them may be asked a second time, once per walk.
+
+    When most requests need a second call the budget of retries ends, so that an outage is not answered with a storm.
+    """
+
+    def __init__(self, seats: Iterable[Seat], retries: RetryBudget) -> None:
+        self._waiting = list(seats)
+        self._preferred = self._waiting[0] if self._waiting else None
+        self._retries = retries
+        self._may_repeat = True
+        self._is_paid = False
+        self.error = ProviderError(ErrorKind.TIMEOUT, "the deadline left no time for an attempt")
+
+    @property
+    def others_wait(self) -> bool:
+        """Whether somebody else stands behind the seat that was taken."""
+        return bool(self._waiting)
+
+    def next(self) -> Seat | None:
+        """The seat to ask now."""
+        return self._waiting.pop(0) if self._waiting else None
+
+    def may_leave(self) -> bool:
+        """Whether the seat that is being asked may be left for the next one; that second call is paid for now."""
+        self._is_paid = bool(self._waiting) and (self._is_paid or self._retries.try_again())
+        return self._is_paid
+
+    def after(self, vote: Vote, remaining_s: float) -> float | None:
+        """Takes in a failure; the pause before the next seat, in seconds, or None: the walk is over."""
+        self.error = vote.error or self.error
+        seat, pause_s = vote.seat, self._pause_s(vote) if self._may_repeat else None
+        if pause_s is not None and pause_s < remaining_s:
+            self._may_repeat = False
+            self._waiting.insert(0, seat)
+        else:
+            pause_s = 0.0
+            self._waiting = _still_worth_asking(self._waiting, seat, self.error.kind)
+        return pause_s if self._may_go_on(vote) else None
+
+    def after_a_cut(self, vote: Vote, *, may_go_on: bool) -> float | None:
+        """Takes in that a stream broke which the caller has begun to hear: another seat may go on, or the same one."""
+        self.error = vote.error or _ANOTHER
+        if not self._waiting and self._may_repeat and self.error.kind in _WORTH_GOING_ON:
+            self._may_repeat = False
+            self._waiting = [vote.seat]
+        return 0.0 if may_go_on and self._may_go_on(vote) else None
+
+    def _may_go_on(self, vote: Vote) -> bool:
+        if not self._waiting or not vote.sent:
+            return bool(self._waiting)
+        is_paid, self._is_paid = self._is_paid, False
+        return is_paid or self._retries.try_again()
+
+    def _pause_s(self, vote: Vote) -> float | None:
+        """How long to wait before the same seat is asked once more, or None: not at all.
+
+        A seat that asked for a short wait is worth it if nobody is better placed; one that broke, if there is nobody
+        else. Never one that was silent: it would be silent again, and the time is gone.
+        """
+        provider, told_s, kind = vote.seat.provider, self.error.retry_after_s, self.error.kind
+        short = told_s is not None and told_s <= provider.retry_after_max_s
+        if provider.retries < 1:
+            return None
+        if kind is ErrorKind.RATE_LIMITED:
+            return told_s if short and vote.seat == self._preferred else None
+        if kind in _WORTH_A_REPEAT and not self._waiting:
+            return _PAUSE_S if told_s is None else told_s if short else None
+        return None
+
+
+def _still_worth_asking(waiting: list[Seat], failed: Seat, kind: ErrorKind) -> list[Seat]:
+    match POLICY[kind].next_target:
+        case "yes":
+            return waiting
+        case "no":
+            return []
+        case "larger":
+            return [seat for seat in waiting if _context(seat) > _context(failed)]
+
+
+def _context(seat: Seat) -> float:
+    return float("inf") if seat.model.context is None else seat.model.context

@@ -1,0 +1,1 @@
+"""The daemon as a process: what wires its parts together, serves, multiplies and demonstrates it."""

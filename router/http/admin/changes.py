@@ -1,0 +1,33 @@
+"""`GET /v1/weather/changes`: when providers and models came into another state, and why."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from router.core.clock import Clock
+from router.http.admin.log_query import FLUSH_S, limit, refuse_unknown, since, store_errors_told
+from router.http.openai.models import json_response
+from router.stores.postgres import Postgres
+from router.votelog import queries
+from router.votelog.writer import VoteLog
+
+_QUERY = ("since", "provider", "limit")
+
+
+class ChangesApi:
+    """Reads the changes of state from the vote log; 503 while Postgres is away."""
+
+    def __init__(self, postgres: Postgres, log: VoteLog, clock: Clock) -> None:
+        self._postgres = postgres
+        self._log = log
+        self._clock = clock
+
+    async def changes(self, request: web.Request) -> web.Response:
+        """The newest changes: `since` (such as 1h), `provider`, `limit`."""
+        asked = request.query
+        refuse_unknown(asked, _QUERY)
+        begin, most, provider = since(asked, self._clock.wall()), limit(asked), asked.get("provider")
+        await self._log.flush(FLUSH_S)
+        with store_errors_told():
+            rows = await queries.recent_changes(self._postgres, since=begin, provider=provider, limit=most)
+        return json_response({"object": "list", "data": rows})

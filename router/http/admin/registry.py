@@ -1,0 +1,31 @@
+"""`GET /v1/registry` shows the registry in force; `POST /v1/reload` reads it again now, and says what came of it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from router.http.openai.models import json_response
+from router.registry.watch import RegistryHolder
+
+
+class RegistryApi:
+    """The registry, and its reload by command; a file with errors changes nothing and gets 422 with all of them."""
+
+    def __init__(self, registry: RegistryHolder) -> None:
+        self._registry = registry
+
+    async def get(self, _: web.Request) -> web.Response:
+        """The registry in force as it was written: references to keys, never keys."""
+        registry = self._registry.current
+        return json_response({"hash": registry.hash, "source": registry.source, "document": registry.document})
+
+    async def reload(self, _: web.Request) -> web.Response:
+        """The result as JSON."""
+        result = await self._registry.reload()
+        document = {
+            "status": result.status,
+            "registry": result.registry.short_hash,
+            "changes": list(result.changes),
+            "problems": [str(problem) for problem in result.problems],
+        }
+        return json_response(document, status=422 if result.status == "failed" else 200)

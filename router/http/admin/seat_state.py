@@ -1,0 +1,55 @@
+"""What the guards know of one seat, as JSON: the words that the weather, plans and drains have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from router.core.block import LEAKING, Block
+from router.core.clock import utc
+from router.core.registry import Seat
+from router.guards.guards import Guards
+from router.guards.limits.counters import LimitLeft
+
+CLEAR = Block("clear", "")
+
+
+def told(block: Block | None) -> dict[str, Any]:
+    """A state, why it is so, and until when; None is clear sky."""
+    block = block or CLEAR
+    return {"state": block.state, "reason": block.reason, "until": moment(block.until)}
+
+
+def state_of(seat: Seat, guards: Guards) -> Block:
+    """The state that is shown of a seat: what blocks it, or what else is to be known of it."""
+    return guards.block(seat) or (LEAKING if guards.leaks(seat) else CLEAR)
+
+
+def conditions(seat: Seat, guards: Guards) -> dict[str, Any]:
+    """What decides beside its state how soon a seat is asked: breaker, limits, last probe, what speaks against it."""
+    verdict = guards.verdicts.of(seat.id)
+    return {
+        "breaker": guards.breakers.state(seat.id),
+        "limits": [_limit(limit) for limit in guards.ledger.left(seat)],
+        "probe": {
+            "verdict": verdict.verdict,
+            "at": moment(verdict.at),
+            "reason": verdict.reason,
+            "latency_ms": verdict.latency_ms,
+        },
+        "doubt": guards.doubt(seat),
+    }
+
+
+def moment(at: float | None) -> str | None:
+    """Unix time as ISO 8601 in UTC, to the second."""
+    return None if at is None else utc(at).isoformat(timespec="seconds")
+
+
+def _limit(limit: LimitLeft) -> dict[str, Any]:
+    return {
+        "limit": limit.name,
+        "amount": limit.amount,
+        "used": limit.used,
+        "left": max(0.0, limit.amount - limit.used),
+        "resets_at": moment(limit.resets_at),
+    }

@@ -1,0 +1,145 @@
+"""What a caller is told when there is no answer: OpenAI's error object, with every attempt that was made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from adapters.errors import POLICY, ErrorKind, ProviderError
+from adapters.types import NOTHING
+from router.core.plan import Exclusion
+from router.core.vote import Vote
+
+REQUEST_ID = web.RequestKey("request_id", str)
+
+MAX_RETRY_AFTER_S = 120  # the OpenAI SDKs do not retry at all when asked to wait longer
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+class ApiError(Exception):
+    """An error with its HTTP status, a code from the interface, and one sentence for a person."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        should_retry: bool | None = None,
+        votes: Iterable[Vote] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+        self.should_retry = should_retry
+        self.votes = tuple(votes)
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        """OpenAI's error object; `attempts` tells what each seat did."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error"),
+                "param": self.param,
+                "code": self.code,
+                "request_id": request_id,
+                "attempts": [_attempt(vote) for vote in self.votes],
+            }
+        }
+
+    def headers(self) -> dict[str, str]:
+        """`Retry-After` in whole seconds, and the SDKs' `x-should-retry`, where they are known."""
+        headers = {}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(min(max(1, math.ceil(self.retry_after_s)), MAX_RETRY_AFTER_S))
+        if self.should_retry is not None:
+            headers["x-should-retry"] = str(self.should_retry).lower()
+        return headers
+
+
+def _attempt(vote: Vote) -> dict[str, Any]:
+    return {
+        "provider": vote.seat.provider.id,
+        "model": vote.seat.model.id,
+        "error_type": vote.error_type,
+        "status": vote.status,
+        "ms": round(vote.duration_ms),
+    }
+
+
+def error_response(error: ApiError, request_id: str, headers: Mapping[str, str] = NOTHING) -> web.Response:
+    """The error as a whole HTTP response."""
+    return web.Response(
+        status=error.status,
+        body=orjson.dumps(error.body(request_id)),
+        content_type="application/json",
+        headers={"X-Request-Id": request_id, **headers, **error.headers()},
+    )
+
+
+# --- from what happened to what the caller is told -------------------------------------------------------------------
+
+_SENTENCE: Mapping[ErrorKind, str] = {
+    ErrorKind.RATE_LIMITED: "every model that could answer is rate limited now",
+    ErrorKind.QUOTA_EXHAUSTED: "every model that could answer has spent its quota",
+    ErrorKind.CONTEXT_LENGTH: "the request is longer than the context window of every model that could answer",
+    ErrorKind.CONTENT_FILTER: "the provider's content filter stopped the request",
+    ErrorKind.INVALID_REQUEST: "the provider refused the request as invalid",
+}
+# A retry by the client repeats what we have just done, except where time alone may help.
+_CLIENT_MAY_RETRY: Mapping[int, bool | None] = {429: None, 503: None, 502: False, 504: False}
+
+
+_STRATEGY_ERRORS = {"free_text_vote": 422, "no_quorum": 503}
+"""What a strategy itself refuses, whatever its providers did."""
+
+
+def from_failure(error: ProviderError, votes: tuple[Vote, ...], wait_s: float | None) -> ApiError:
+    """The caller's error when the last attempt failed with `error`; `wait_s` is the earliest moment a seat is free."""
+    if error.code in _STRATEGY_ERRORS:
+        return ApiError(_STRATEGY_ERRORS[error.code], error.code, error.message, should_retry=False, votes=votes)
+    policy = POLICY[error.kind]
+    sentence = _SENTENCE.get(error.kind, f"no provider answered, {len(votes)} attempt(s) were made")
+    last = f"; the last said: {error.message}" if votes else f": {error.message}"
+    should_retry = False if policy.code == "insufficient_quota" else _CLIENT_MAY_RETRY.get(policy.status)
+    return ApiError(
+        policy.status,
+        policy.code,
+        sentence + last,
+        retry_after_s=(wait_s if wait_s is not None else error.retry_after_s) if policy.status in (429, 503) else None,
+        should_retry=should_retry,
+        votes=votes,
+    )
+
+
+def from_exclusions(excluded: tuple[Exclusion, ...], subject: str, wall: float) -> ApiError:
+    """The caller's error when a plan has no seat: what each model of `subject` lacks, and when one is free again."""
+    blocks = [exclusion.block for exclusion in excluded if exclusion.block]
+    reasons = "; ".join(f"{exclusion.seat.id}: {exclusion.reason}" for exclusion in excluded[:6])
+    more = f"; and {len(excluded) - 6} more" if len(excluded) > 6 else ""
+    if not blocks and excluded:
+        too_long = all("its context of" in exclusion.reason for exclusion in excluded)
+        status, code = (400, "context_length_exceeded") if too_long else (422, "unsupported")
+        return ApiError(status, code, f"no model of {subject} can take this request ({reasons}{more})")
+    ends = [block.until for block in blocks if block.until is not None]
+    wait_s = max(0.0, min(ends) - wall) if ends else None
+    states = {block.state for block in blocks}
+    spent, limited = states == {"quota-spent"}, bool(states) and states <= {"limited", "quota-spent"}
+    code = "insufficient_quota" if spent else "rate_limit_exceeded" if limited else "no_seat"
+    return ApiError(
+        429 if limited else 503,
+        code,
+        f"no model of {subject} can be asked now ({reasons}{more})",
+        retry_after_s=wait_s,
+        should_retry=None if ends and not spent else False,
+    )

@@ -1,0 +1,1 @@
+"""OpenAI's wire, in and out: chat completions and models."""

@@ -1,0 +1,42 @@
+"""`GET /v1/models` and `/v1/models/{id}`: every name that a request's `model` may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from router.core.registry import Registry
+from router.http.options import model_names, parse_model
+
+
+class ModelsApi:
+    """Lists tiers, strategies and pinned models in OpenAI's form."""
+
+    def __init__(self, registry: Callable[[], Registry], started_at: float) -> None:
+        self._registry = registry
+        self._created = int(started_at)
+
+    async def list(self, _: web.Request) -> web.Response:
+        """All names."""
+        registry = self._registry()
+        rows = [self._row(registry, name) for name in model_names(registry)]
+        return json_response({"object": "list", "data": rows})
+
+    async def get(self, request: web.Request) -> web.Response:
+        """One name; 404 `model_not_found` with a near miss."""
+        registry, name = self._registry(), request.match_info["model"]
+        parse_model(registry, name)
+        return json_response(self._row(registry, name))
+
+    def _row(self, registry: Registry, name: str) -> dict[str, Any]:
+        seat = registry.seats.get(name)
+        owner = seat.provider.id if seat else "quorum"
+        return {"id": name, "object": "model", "created": self._created, "owned_by": owner}
+
+
+def json_response(document: Any, status: int = 200) -> web.Response:
+    """A JSON answer; whatever JSON has no word for is written as text."""
+    return web.Response(status=status, body=orjson.dumps(document, default=str), content_type="application/json")

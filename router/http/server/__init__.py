@@ -1,0 +1,1 @@
+"""What stands before aiohttp's handlers: connections, framing, early rejects, load shedding."""

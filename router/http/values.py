@@ -1,0 +1,80 @@
+"""How values of a caller's JSON are looked at: whatever stands there, it gives the value asked for or one clear 400."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from router.core.text import near_miss
+from router.http.errors import ApiError
+
+MAX_DEPTH = 64  # of a JSON schema or any other nested value that is passed on
+_SLIP_CHARS = 3
+_SHOWN_CHARS = 60
+
+
+def invalid(message: str, param: str | None = None) -> ApiError:
+    """A 400 about the body."""
+    return ApiError(400, "invalid_body", message, param=param)
+
+
+def slip_of(word: str, known: Iterable[str]) -> str | None:
+    """The known word that this one is a slip of the pen away from: hardly a letter differs.
+
+    `reasoning_format`, which some providers know, is near `reasoning_effort` but no slip of it.
+    """
+    near = near_miss(word, known, cutoff=0.8)
+    if near is None:
+        return None
+    same = sum(block.size for block in difflib.SequenceMatcher(None, word, near).get_matching_blocks())
+    return near if len(word) + len(near) - 2 * same <= _SLIP_CHARS else None
+
+
+def quoted(word: str) -> str:
+    """A caller's word as a message may repeat it: cut, and with everything unprintable escaped."""
+    return repr(word[:_SHOWN_CHARS])
+
+
+def named(value: Any) -> str:
+    """A value in words for an error: short texts and numbers as they are, everything else by its kind."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str() if len(value) <= _SHOWN_CHARS:
+            return repr(value)
+        case int() | float():
+            return str(value)
+        case str():
+            return f"a text of {len(value)} characters"
+        case list():
+            return f"a list of {len(value)}"
+        case _:
+            return "an object"
+
+
+def typed(document: Mapping[str, Any], name: str, kind: type, word: str, at: str = "") -> Any:
+    """The member `name` if it is of a kind, None if it is absent; `at` is where the document stands."""
+    if name not in document:
+        return None
+    value = document[name]
+    if value is not None and not isinstance(value, kind):
+        raise invalid(f"{at}{name} must be {word}, not {named(value)}", f"{at}{name}")
+    return value
+
+
+def bounded(value: Any, at: str) -> None:
+    """Refuses a value that is nested so deeply that encoding it again would fail."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return
+    raise invalid(f"{at} is nested deeper than {MAX_DEPTH} levels", at)

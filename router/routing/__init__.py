@@ -1,0 +1,1 @@
+"""The use case: from a request and its context to a decision."""

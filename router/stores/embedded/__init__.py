@@ -1,0 +1,1 @@
+"""Real Postgres and Valkey servers, started from wheels in the data folder."""

@@ -1,0 +1,1 @@
+"""majority-vote: what counts as the same answer, and who has won."""

@@ -1,0 +1,88 @@
+"""A small registry of four providers for tests of what is decided before anything is sent, and clocks they can set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from adapters.types import ChatRequest, Message, Text
+from router.core.clock import Clock
+from router.core.registry import Registry, Seat
+from router.http.openai.request import ChatBody, parse_chat
+from router.registry.load import parse_registry
+
+REGISTRY = """\
+version: 1
+defaults: {strategy: single-query, tier: cheap}
+tiers:
+  cheap:   {council_size: 3, first_token: 10s, total: 60s}
+  complex: {council_size: 2, first_token: 25s, total: 180s}
+providers:
+  alpha:
+    adapter: openai
+    api_key: ${KEY}
+    limits: [{requests: 100, per: day, resets: "00:00 UTC"}]
+    models:
+      small: {tier: cheap, rank: 1, context: 8k, supports: [tools, json], replaced_by: fresh}
+      fresh: {tier: complex, rank: 9, context: 64k}
+  beta:
+    adapter: openai
+    api_key: ${KEY}
+    models:
+      small: {tier: cheap, rank: 2, context: 128k, supports: [tools, json_schema, vision]}
+      large: {tier: complex, rank: 1, context: 1M}
+  gamma:
+    adapter: openai
+    api_key: ${KEY}
+    models:
+      plain: {tier: {cheap: 2, complex: 3}, supports: []}
+  delta:
+    adapter: openai
+    api_key: ${KEY}
+    models:
+      unsaid: {tier: cheap, rank: 2}
+"""
+
+
+def registry(text: str = REGISTRY) -> Registry:
+    """The registry of a text, which must be without errors."""
+    checked = parse_registry(text.encode(), "registry.yaml", env={"KEY": "sk-of-tests"})
+    assert checked.registry is not None, "\n".join(map(str, checked.problems))
+    return checked.registry
+
+
+def ids(seats: Iterable[Seat]) -> list[str]:
+    return [seat.id for seat in seats]
+
+
+def asking(text: str = "hello", **fields: Any) -> ChatRequest:
+    """A request of one user message."""
+    return ChatRequest(messages=(Message("user", (Text(text),)),), **fields)
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    """A good chat body with some fields replaced or added."""
+    return {"model": "auto", "messages": [{"role": "user", "content": "hello"}], **fields}
+
+
+def parsed(**fields: Any) -> ChatBody:
+    return parse_chat(orjson.dumps(body(**fields)))
+
+
+@dataclass
+class FakeTime:
+    """Time that moves when told to; both clocks move together."""
+
+    wall: float = 1_750_000_000.0
+    monotonic: float = 1_000.0
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(monotonic=lambda: self.monotonic, wall=lambda: self.wall)
+
+    def pass_(self, seconds: float) -> None:
+        self.wall += seconds
+        self.monotonic += seconds
