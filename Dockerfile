@@ -3,11 +3,16 @@
 FROM python:3.13-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/quorum
+COPY deploy deploy
+# The versions and hashes of deploy/locks: what builds the wheel goes into this stage, what runs it into the image.
+RUN pip install --no-cache-dir --require-hashes -r deploy/locks/build.txt \
+ && /opt/quorum/bin/pip install --no-cache-dir --require-hashes -r deploy/locks/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY adapters adapters
 COPY healthcheck healthcheck
 COPY router router
-RUN /opt/quorum/bin/pip install --no-cache-dir '.[embedded]'
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+ && /opt/quorum/bin/pip install --no-cache-dir --no-deps dist/*.whl
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/quorum --create-home quorum

@@ -1,28 +1,65 @@
-# Two commands matter: `make demo` tries Quorum, `make test` proves it. Both install what they need into .venv.
+# Two commands matter: `make demo` tries Quorum, `make test` proves it. Both install what they need into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests that need no server, process or port of their own: most of the code in under a minute.
+QUICK := tests/adapters tests/attempts tests/calls tests/core tests/observe tests/registry tests/routing tests/strategies
 
-.PHONY: demo test lint install clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick lint lock install clean
 
-demo: install
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: install ## simulated providers, embedded stores and the daemon on :8080, with a curl line to paste
 	@exec $(BIN)/quorum demo
 
-test: install lint
+test: lint ## everything, against real embedded servers
 	$(BIN)/pytest
 
-lint: install
+quick: install ## the tests that need no server, in under a minute
+	$(BIN)/pytest -q $(QUICK)
+
+lint: install ## style, types, and which room may import which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python deploy/lock.py check
 
-install: .venv/installed
+lock: install ## pins the newest versions that pyproject.toml allows; commit what changed in deploy/locks
+	$(BIN)/python deploy/lock.py write
 
-# The second pip line lays version 2 of the OpenAI SDK beside version 3, since many frameworks still resolve to it.
-.venv/installed: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .venv/openai-2 'openai>=2,<3'
-	touch $@
+install: .venv/installed ## .venv with everything, at the versions of deploy/locks
 
-clean:
-	rm -rf .venv .quorum
+.venv/installed: pyproject.toml deploy/lock.py $(wildcard deploy/locks/*.txt)
+	@command -v "$(PYTHON)" >/dev/null || { echo "$$NO_PYTHON" >&2; exit 1; }
+	@"$(PYTHON)" -c "$$CHECK_PYTHON"
+	@echo "install 1/4  .venv, of $$("$(PYTHON)" --version)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv .venv
+	@echo "install 2/4  dependencies, as deploy/locks/dev.txt pins them (a minute or two)"
+	@$(BIN)/python deploy/lock.py install dev
+	@echo "install 3/4  Quorum itself, editable"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "install 4/4  version 2 of the OpenAI SDK, in .venv/openai-2, for tests"
+	@$(BIN)/python deploy/lock.py install openai-2 --upgrade --target .venv/openai-2
+	@touch $@
+
+clean: ## removes .venv and caches; data in .quorum stays
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find adapters bench deploy healthcheck router tests -name __pycache__ -prune -exec rm -rf {} +
+
+define NO_PYTHON
+Quorum needs Python 3.11 or newer; there is no $(PYTHON) here. Try: make install PYTHON=python3.12
+endef
+
+define CHECK_PYTHON
+import sys
+here = "$(PYTHON) here is %d.%d.%d" % tuple(sys.version_info[:3])
+if sys.version_info < (3, 11):
+    sys.exit("Quorum needs Python 3.11 or newer; %s. Try: make install PYTHON=python3.12" % here)
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("Quorum needs Python's venv module; %s, without it. Try: apt-get install python3-venv" % here)
+endef
+export NO_PYTHON CHECK_PYTHON

@@ -1,26 +1,31 @@
-"""Cerebras: OpenAI's format; errors stand at the top of the body, and a full queue of theirs is no quota of ours."""
+"""Cerebras: OpenAI's format with errors at the top of the body; a full queue of theirs is not a quota of ours.
+
+Source of the rules: inference-docs.cerebras.ai and the types of the cerebras-cloud-sdk.
+"""
 
 from __future__ import annotations
 
-from adapters.codec.dialect import PLATFORM, Dialect
-from adapters.codec.error_rules import Rule
-from adapters.codec.request_parts import clamped, worded
-from adapters.codec.schemas import closed
+from adapters.codec.dialect import PLATFORM_PARAMS, Dialect
+from adapters.codec.error_rules import ErrorRule
+from adapters.codec.request_body import clamped, closed_schema, mapped
 from adapters.errors import ErrorKind
 
-DEFAULT_MAX_TOKENS = 8192  # what may be answered is taken off the minute's tokens beforehand, so it must be bounded
+# The rate limiter takes prompt + max_completion_tokens off the minute's tokens before the answer begins. Without a
+# bound it reserves the model's longest answer, and a free plan's minute (30,000 tokens) is gone with one request.
+DEFAULT_MAX_TOKENS = 8192
 
 DIALECT = Dialect(
     rename={"max_tokens": "max_completion_tokens"},
-    drop=PLATFORM - {"prediction"} | {"presence_penalty", "frequency_penalty"},
+    drop=PLATFORM_PARAMS - {"prediction"} | {"presence_penalty", "frequency_penalty"},
     convert={
         "temperature": clamped(0, 1.5),
-        "reasoning_effort": worded({"minimal": "low", "xhigh": "high"}),
+        "reasoning_effort": mapped({"minimal": "low", "xhigh": "high"}),  # it knows none, low, medium and high
     },
-    strict_schema=closed,
+    strict_schema=closed_schema,
     defaults={"max_tokens": DEFAULT_MAX_TOKENS},
     rules=(
-        Rule(  # beside the text, only the headers tell a spent day from a full minute
+        # The sentence does not always name the window. A counter of the day that stands at 0 does.
+        ErrorRule(
             ErrorKind.QUOTA_EXHAUSTED,
             "day",
             status=frozenset({429}),

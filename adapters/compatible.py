@@ -1,4 +1,4 @@
-"""Any other endpoint that speaks OpenAI's format; what is special about it stands as `quirks` in the registry."""
+"""Any other endpoint that speaks OpenAI's chat format; how it differs is written as `quirks` in the registry."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from adapters.codec.dialect import Dialect
 
 DIALECT = Dialect()
 
-BASE_URL = ""  # the registry names one
+BASE_URL = ""  # the registry gives it
 build_request = DIALECT.build_request
 dropped_params = DIALECT.dropped_params
 parse_response = DIALECT.parse_response

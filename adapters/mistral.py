@@ -1,32 +1,36 @@
-"""Mistral: OpenAI's format, but unknown fields are refused, and so are messages in an order it does not like."""
+"""Mistral: OpenAI's format, but unknown fields are refused, and so are messages in an order it does not expect.
+
+Source of the rules: Mistral's OpenAPI document (`additionalProperties: false`) and docs.mistral.ai.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from adapters.codec.dialect import Dialect, Variant, Wire
-from adapters.codec.dropped import speakers_named
-from adapters.codec.error_rules import Rule, codes
-from adapters.codec.json_values import hashed
-from adapters.codec.request_parts import clamped, worded
+from adapters.codec.dialect import Dialect, ModelVariant, WireMessages
+from adapters.codec.dropped_params import names_speakers
+from adapters.codec.error_rules import ErrorRule, codes
+from adapters.codec.json_values import short_hash
+from adapters.codec.request_body import clamped, mapped
 from adapters.errors import ErrorKind
 
-_ID = re.compile(r"[A-Za-z0-9]{9}")
+_CALL_ID = re.compile(r"[A-Za-z0-9]{9}")
 _BETWEEN = {"role": "assistant", "content": "OK"}
 
 
 def call_id(foreign: str) -> str:
-    """The id of a tool call in the nine letters and digits allowed here; always the same for the same."""
-    return foreign if _ID.fullmatch(foreign) else hashed(foreign)[:9]
+    """A tool call's id in the nine letters and digits that some models demand: the same in the call and its result."""
+    return foreign if _CALL_ID.fullmatch(foreign) else short_hash(foreign)[:9]
 
 
-def in_order(messages: Wire) -> Wire:
-    """The messages with the assistant speaking between a tool and the user, and with a last one that may stand last.
+def in_order(messages: WireMessages) -> WireMessages:
+    """The messages in an order that Mistral accepts, and without `name`, which it does not know.
 
-    No message has a `name`.
+    Between a tool's result and the user an assistant must speak. The last message must be the user's, a tool's, or the
+    beginning of an answer for the model to go on with (`prefix: true`); instructions that come last become the user's.
     """
-    ordered: Wire = []
+    ordered: WireMessages = []
     for message in messages:
         if ordered and ordered[-1]["role"] == "tool" and message["role"] == "user":
             ordered.append(_BETWEEN)
@@ -42,7 +46,7 @@ _LAST: dict[str, dict[str, Any]] = {"assistant": {"prefix": True}, "system": {"r
 
 DIALECT = Dialect(
     rename={"seed": "random_seed"},
-    takes=frozenset(
+    accepts=frozenset(
         {
             "max_tokens",
             "temperature",
@@ -57,26 +61,28 @@ DIALECT = Dialect(
     ),
     convert={
         "temperature": clamped(0, 1.5),
-        "reasoning_effort": worded({"minimal": "none", "low": "none", "medium": "high", "xhigh": "high"}),
+        # It knows none and high only.
+        "reasoning_effort": mapped({"minimal": "none", "low": "none", "medium": "high", "xhigh": "high"}),
     },
-    variants=(Variant(re.compile(r"^(?!mistral-small)"), drop=frozenset({"reasoning_effort"})),),
-    usage_in_streams=False,  # it knows no stream_options, and tells the usage in the last chunk anyway
+    variants=(ModelVariant(re.compile(r"^(?!mistral-small)"), drop=frozenset({"reasoning_effort"})),),
+    usage_in_streams=False,  # it refuses stream_options, and reports usage in the last chunk anyway
     call_id=call_id,
     history=in_order,
-    unsaid={"messages.name": speakers_named},
+    unsupported={"messages.name": names_speakers},
     rules=(
-        # a limit of 0 means that the plan does not have this model; a month that is spent looks like a full minute
-        Rule(ErrorKind.MODEL_GONE, status=frozenset({429}), headers={"x-ratelimit-limit-req-minute": "0"}),
-        Rule(ErrorKind.OVERLOADED, codes=codes("3505")),
-        Rule(
+        # A model outside the plan answers like a full minute (code 1300); only its limit of 0 tells.
+        ErrorRule(ErrorKind.MODEL_GONE, status=frozenset({429}), headers={"x-ratelimit-limit-req-minute": "0"}),
+        ErrorRule(ErrorKind.OVERLOADED, codes=codes("3505")),  # service tier capacity exceeded: theirs, not ours
+        # A spent month, too, looks like a full minute but for this header.
+        ErrorRule(
             ErrorKind.QUOTA_EXHAUSTED,
             "month",
             status=frozenset({429}),
             headers={"x-ratelimit-remaining-tokens-month": "0"},
         ),
-        Rule(ErrorKind.RATE_LIMITED, codes=codes("1300")),
-        Rule(ErrorKind.MODEL_GONE, codes=codes("1500")),
-        Rule(ErrorKind.CONTEXT_LENGTH, codes=codes("3051")),
+        ErrorRule(ErrorKind.RATE_LIMITED, codes=codes("1300")),
+        ErrorRule(ErrorKind.MODEL_GONE, codes=codes("1500")),
+        ErrorRule(ErrorKind.CONTEXT_LENGTH, codes=codes("3051")),
     ),
 )
 

@@ -1,29 +1,34 @@
-"""NVIDIA's API catalog: OpenAI's format as far as the model behind it goes, and problem documents for errors."""
+"""NVIDIA's API catalog: OpenAI's format as far as the model behind it takes it, and problem documents for errors.
+
+Source of the rules: build.nvidia.com, the tests of langchain-nvidia, and error bodies in public issues.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adapters.codec.dialect import PLATFORM, Dialect, Variant
-from adapters.codec.error_rules import Rule, words
+from adapters.codec.dialect import PLATFORM_PARAMS, Dialect, ModelVariant
+from adapters.codec.error_rules import ErrorRule, pattern
 from adapters.errors import ErrorKind
 
 
-def thinking(effort: str) -> Mapping[str, bool]:
-    """The switch that chat templates know, under both of the names they give it."""
+def thinking_switch(effort: str) -> Mapping[str, bool]:
+    """The chat template's switch for thinking, under both names that templates use for it."""
     return dict.fromkeys(("enable_thinking", "thinking"), effort != "none")
 
 
 DIALECT = Dialect(
     rename={"reasoning_effort": "chat_template_kwargs"},
-    drop=PLATFORM | {"parallel_tool_calls"},
-    convert={"reasoning_effort": thinking},
-    variants=(  # other models have no such switch, and some refuse the field
-        Variant(words(r"^(?!nvidia/|qwen/|deepseek-ai/|z-ai/|moonshotai/)"), drop=frozenset({"reasoning_effort"})),
+    drop=PLATFORM_PARAMS | {"parallel_tool_calls"},
+    convert={"reasoning_effort": thinking_switch},
+    variants=(  # other makers' models have no such switch, and some refuse the field
+        ModelVariant(
+            pattern(r"^(?!nvidia/|qwen/|deepseek-ai/|z-ai/|moonshotai/)"), drop=frozenset({"reasoning_effort"})
+        ),
     ),
     rules=(
-        Rule(ErrorKind.OVERLOADED, text=words(r"degraded function")),  # a 400 that passes by itself
-        Rule(ErrorKind.MODEL_GONE, text=words(r"not found for account")),  # alive, but not ours to call
+        ErrorRule(ErrorKind.OVERLOADED, text=pattern(r"degraded function")),  # a 400 that passes in seconds to hours
+        ErrorRule(ErrorKind.MODEL_GONE, text=pattern(r"not found for account")),  # the model lives, but not for us
     ),
 )
 

@@ -1,16 +1,20 @@
-"""OpenAI: the format itself, with its newer name for the length of an answer and its own spend limits."""
+"""OpenAI: the format itself, with its newer name for the length of an answer and its own spend limits.
+
+Source of the rules: OpenAI's API reference and its Python SDK.
+"""
 
 from __future__ import annotations
 
 from adapters.codec.dialect import Dialect
-from adapters.codec.error_rules import Rule, codes
+from adapters.codec.error_rules import ErrorRule, codes
 from adapters.errors import ErrorKind
 
 DIALECT = Dialect(
-    rename={"max_tokens": "max_completion_tokens"},  # the older name is refused by every reasoning model
+    rename={"max_tokens": "max_completion_tokens"},  # every model takes it; reasoning models refuse the older name
     developer_role="developer",
     rules=(
-        Rule(
+        # A 429 like any rate limit, but only the owner of the account can raise these.
+        ErrorRule(
             ErrorKind.BILLING,
             codes=codes(
                 "organization_spend_limit_exceeded",
@@ -19,7 +23,8 @@ DIALECT = Dialect(
             ),
         ),
     ),
-    periods={"tokens": "minute"},  # requests are counted per minute or, on the lowest plans, per day: it does not say
+    # Requests are counted by the minute or, on the lowest usage tiers, by the day, and the headers do not say which.
+    limit_periods={"tokens": "minute"},
 )
 
 BASE_URL = "https://api.openai.com/v1"

@@ -1,25 +1,36 @@
-"""The vocabulary that every adapter and the router share: frozen values and nothing that touches the world.
+"""The values that pass between the router and an adapter: a request, a target, an answer, and the pieces of both.
 
-Field names are those of the OpenTelemetry GenAI conventions (`input_tokens`, `finish_reason`, `response_model`);
-parameter names inside `ChatRequest.params` are those of OpenAI's chat API, the wire our callers speak.
+Everything here is frozen and touches nothing outside: an adapter may keep, share and compare these values freely, and
+a request that is tried at a second provider is the same object, not a copy that somebody may have changed.
+
+Names follow the OpenTelemetry GenAI conventions (`input_tokens`, `finish_reason`, `response_model`), because logs,
+metrics and spans use them too. Names inside `ChatRequest.params` are those of OpenAI's chat API, the wire most callers
+speak, so that a parameter has one name from the caller's body to the adapter's table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
-
-from adapters.errors import ProviderError
+from typing import Any, Literal
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+LimitUnit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
+LimitPer = Literal["second", "minute", "hour", "day", "month", ""]
+"""The window of a limit; empty where the provider's header does not name one."""
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""The empty mapping, read-only: a default that no one can fill by mistake."""
 
 
 class Secret:
-    """A string that never shows itself: repr, str, format and pickle give `***` or refuse."""
+    """A string that does not show itself: `repr`, `str` and `format` give `***`, and pickling raises TypeError.
+
+    Keys end up in log lines through f-strings, dataclass reprs and tracebacks. A type that cannot be printed stops all
+    three at once.
+    """
 
     __slots__ = ("_value",)
 
@@ -45,10 +56,10 @@ class Secret:
         return hash((Secret, self._value))
 
     def __reduce__(self) -> str:
-        raise TypeError("a Secret is not pickled")
+        raise TypeError("a Secret cannot be pickled: its value would be written in plain text")
 
 
-# --- what is asked ---------------------------------------------------------------------------------------------------
+# --- the request -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image in a message, by `https:` URL or inline as a `data:` URL."""
+    """An image in a message, at an `https:` URL or inline as a `data:` URL."""
 
     url: str
     detail: str | None = None
@@ -68,17 +79,24 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A content part of OpenAI's wire that has no common form (audio, file); only OpenAI-form targets get it."""
+    """A content part of OpenAI's wire without a common form (audio, a file), kept as it came.
+
+    It can be sent only where that wire is spoken; a native adapter refuses it instead of dropping what was asked about.
+    """
 
     raw: Mapping[str, Any]
 
 
-Part = Text | Image | Opaque
+ContentPart = Text | Image | Opaque
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function call made by a model; `arguments` is JSON text, `signature` a provider's proof of its thinking."""
+    """A function call that a model made.
+
+    `arguments` is JSON text, as the model wrote it. `signature` is the provider's proof of the thinking behind the call
+    (Gemini's `thoughtSignature`), which it wants back with the call.
+    """
 
     id: str
     name: str
@@ -90,8 +108,9 @@ class ToolCall:
 class ReasoningDetail:
     """A part of a model's thinking that its provider wants back, unchanged, with the tool calls it led to.
 
-    `maker` is the adapter that heard it, and the only one that may send it; `raw` is the provider's own object, of
-    plain values. In a stream the same `index` continues a detail; `index` None is a whole one.
+    `maker` is the adapter that parsed it and the only one that may send it: providers refuse what others signed. `raw`
+    is the provider's own object, its values plain. In a stream, pieces with the same `index` continue one detail;
+    `index` None marks a whole one.
     """
 
     maker: str
@@ -104,7 +123,7 @@ class Message:
     """One turn of a conversation; a `tool` message answers the call named by `tool_call_id`."""
 
     role: Role
-    content: tuple[Part, ...] = ()
+    content: tuple[ContentPart, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
@@ -112,13 +131,13 @@ class Message:
 
     @property
     def text(self) -> str:
-        """All text parts, joined."""
+        """All text parts, joined without a separator."""
         return "".join(part.text for part in self.content if isinstance(part, Text))
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function the model may call; `parameters` is a JSON Schema."""
+    """A function the model may call; `parameters` is a JSON Schema, `strict` asks that arguments always fit it."""
 
     name: str
     description: str | None = None
@@ -128,7 +147,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """Whether tools may, must not or must be called; with `tool`, exactly the one called `name`."""
+    """Whether tools may, must not or must be called; with mode `tool`, exactly the one called `name`."""
 
     mode: Literal["auto", "none", "required", "tool"]
     name: str | None = None
@@ -136,7 +155,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """The form the answer must have: free text, any JSON object, or JSON that fits `schema`."""
+    """The form of the answer: free text, any JSON object, or JSON that fits `schema`."""
 
     kind: Literal["text", "json_object", "json_schema"]
     name: str = "answer"
@@ -147,12 +166,12 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A chat request in canonical form.
+    """A chat request in canonical form, validated before it comes here.
 
-    `params` holds the remaining parameters under OpenAI's names, already validated: `max_tokens` (the caller's
-    `max_completion_tokens` is folded into it), `temperature`, `top_p`, `stop` (a list of strings), `seed`,
-    `presence_penalty`, `frequency_penalty`, `parallel_tool_calls`, `reasoning_effort`, `user`, and any other
-    OpenAI parameter as it came. Adapters turn them into their own wire by table.
+    `params` holds the remaining parameters under OpenAI's names: `max_tokens` (the caller's `max_completion_tokens` is
+    folded into it), `temperature`, `top_p`, `stop` (a list of strings), `seed`, `presence_penalty`,
+    `frequency_penalty`, `parallel_tool_calls`, `reasoning_effort`, `user`, and any other OpenAI parameter as it came.
+    Each adapter maps them to its own wire by table.
     """
 
     messages: tuple[Message, ...]
@@ -162,16 +181,16 @@ class ChatRequest:
     params: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
 
-# --- whom ------------------------------------------------------------------------------------------------------------
+# --- the target ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """How one endpoint differs from OpenAI's wire, as data from the registry.
+    """How one endpoint differs from its adapter's wire, as data from the registry.
 
-    `rename` {our parameter: their name}, `drop` parameters never sent, `set` fields always sent (they win),
-    `path` the path below the base URL (default `/chat/completions`), `auth_header` the header that carries the
-    bare key instead of `Authorization: Bearer`.
+    `rename` {our parameter: their name} (only where OpenAI's format is spoken), `drop` parameters never sent, `set`
+    fields always sent (they win over the request's), `path` the path below the base URL (default: the adapter's own),
+    `auth_header` the header that carries the bare key instead of the adapter's usual one.
     """
 
     rename: Mapping[str, str] = field(default_factory=lambda: NOTHING)
@@ -186,7 +205,8 @@ class Target:
     """One model at one provider, with all that its adapter needs to build a request.
 
     `base_url` has no trailing slash and ends where the adapter's own path begins. `supports` names capabilities
-    (`tools`, `json`, `json_schema`, `vision`, `seed`, …); `max_output_tokens` is the model's own cap, if it has one.
+    (`tools`, `json`, `json_schema`, `vision`, `seed`, …). `max_output_tokens` is the model's own cap in tokens, None if
+    it is not known: providers refuse a request above it, so adapters lower `max_tokens` to it.
     """
 
     provider: str
@@ -201,7 +221,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """The bytes to send. Headers carry the key, so they never show in a repr."""
+    """A request ready to send; headers carry the key and the body the prompt, so neither shows in a repr."""
 
     method: str
     url: str
@@ -209,15 +229,16 @@ class HttpRequest:
     body: bytes = field(repr=False)
 
 
-# --- what comes back -------------------------------------------------------------------------------------------------
+# --- the answer ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as billed; None where the provider did not say.
 
-    `input_tokens` is the whole prompt with its cached part (`cached_tokens`); `output_tokens` is everything billed as
-    output with its hidden part (`reasoning_tokens`). Adapters do the arithmetic their provider needs for that.
+    `input_tokens` is the whole prompt, its cached part (`cached_tokens`) included; `output_tokens` is all that is
+    billed as output, hidden reasoning (`reasoning_tokens`) included. Providers count differently (Anthropic leaves
+    cached tokens out, Gemini and xAI reasoning): adapters do the arithmetic, so that two providers can be compared.
     """
 
     input_tokens: int | None = None
@@ -226,7 +247,7 @@ class Usage:
     reasoning_tokens: int | None = None
 
     def updated_by(self, later: Usage) -> Usage:
-        """This usage with every field that `later` knows; stream usage is cumulative, so the last word counts."""
+        """This usage with every field that `later` knows: usage in streams is cumulative, so the last number counts."""
         return Usage(
             self.input_tokens if later.input_tokens is None else later.input_tokens,
             self.cached_tokens if later.cached_tokens is None else later.cached_tokens,
@@ -240,9 +261,10 @@ NO_USAGE = Usage()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model answered. `text` never contains its reasoning, which stands in `reasoning`.
+    """What a model answered; `text` never contains its reasoning, which is in `reasoning`.
 
-    `reasoning_details` are what its provider wants back with the results of the `tool_calls`; without calls, none.
+    `reasoning_details` are the parts of the thinking that the provider wants back with the results of `tool_calls`;
+    empty where there are no calls.
     """
 
     text: str = ""
@@ -258,7 +280,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a tool call; the same `index` continues a call, `index` None is a whole new call."""
+    """A piece of a tool call; pieces with the same `index` continue one call, `index` None is a whole new call."""
 
     index: int | None
     id: str = ""
@@ -269,7 +291,10 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What one stream event adds to the answer. Empty fields add nothing; `done` is the provider's end of stream."""
+    """What one stream event adds to the answer; empty fields add nothing.
+
+    `done` marks the provider's own end of stream (`[DONE]`, `message_stop`), after which nothing counts.
+    """
 
     text: str = ""
     reasoning: str = ""
@@ -284,28 +309,23 @@ class Delta:
 
     @property
     def commits(self) -> bool:
-        """True when the caller would see this: from here on another seat can no longer take over unnoticed."""
+        """True when the caller would see this: from here on another model cannot take over unnoticed."""
         return bool(self.text or self.refusal or self.tool_call)
 
 
 DONE = Delta(done=True)
-"""The end of a stream that adds nothing, or of a whole answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One server-sent event: its `event:` name (empty if none) and its `data:` lines joined by newlines."""
-
-    name: str
-    data: str
+"""The end of a stream that adds nothing more, or the end of a whole answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitSeen:
-    """What a provider's headers say of one limit. `resets_in_s` counts from the response, `resets_at` is Unix time."""
+    """One rate limit as the provider's headers report it; None where they do not say.
 
-    unit: Literal["requests", "tokens", "input_tokens", "output_tokens"]
-    per: Literal["second", "minute", "hour", "day", "month", ""]
+    `resets_in_s` counts seconds from the response, `resets_at` is Unix time in seconds; a provider sends one or none.
+    """
+
+    unit: LimitUnit
+    per: LimitPer
     limit: float | None = None
     remaining: float | None = None
     resets_in_s: float | None = None
@@ -313,32 +333,3 @@ class LimitSeen:
 
 
 LimitsSeen = tuple[LimitSeen, ...]
-
-
-NATIVE_ADAPTERS = frozenset({"anthropic", "cohere", "gemini"})
-"""The adapters that speak a wire of their own, not a dialect of OpenAI's: what only that has cannot be sent to them."""
-
-
-class Adapter(Protocol):
-    """What every adapter module offers: six pure functions and the provider's public base URL.
-
-    `dropped_params` names what of the request `build_request` does not send to `target`, by OpenAI's names, because
-    this wire has no word for it or refuses it, or the registry drops it: parameters, and finer wishes such as
-    `tools.strict`. `parse_response` and `parse_event` raise `ProviderError`
-    for anything that is not an answer, and nothing else, whatever the bytes. Header names are lower case.
-    `parse_event` keeps no state: see `adapters.codec.collect`.
-    """
-
-    BASE_URL: str
-
-    def build_request(self, target: Target, request: ChatRequest, *, stream: bool) -> HttpRequest: ...
-
-    def dropped_params(self, target: Target, request: ChatRequest) -> frozenset[str]: ...
-
-    def parse_response(self, status: int, headers: Mapping[str, str], body: bytes) -> Answer: ...
-
-    def parse_event(self, event: Event) -> Iterable[Delta]: ...
-
-    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError: ...
-
-    def parse_limits(self, headers: Mapping[str, str]) -> LimitsSeen: ...

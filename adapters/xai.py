@@ -1,10 +1,14 @@
-"""xAI: OpenAI's format; reasoning is billed beside the completion, and only words tell billing from permission."""
+"""xAI: OpenAI's format; reasoning is billed beside the completion, and only words tell billing from permission.
+
+Source of the rules: docs.x.ai, the model profiles of pydantic-ai (profiles/grok.py) for parameters by model, and
+recorded answers.
+"""
 
 from __future__ import annotations
 
-from adapters.codec.dialect import PLATFORM, Dialect, Variant
-from adapters.codec.error_rules import Rule, words
-from adapters.codec.request_parts import worded
+from adapters.codec.dialect import PLATFORM_PARAMS, Dialect, ModelVariant
+from adapters.codec.error_rules import ErrorRule, pattern
+from adapters.codec.request_body import mapped
 from adapters.errors import ErrorKind
 
 _EFFORT = frozenset({"reasoning_effort"})
@@ -12,30 +16,31 @@ _SAMPLING = frozenset({"presence_penalty", "frequency_penalty", "stop"})  # refu
 _LOW_AT_LEAST = {"none": "low", "minimal": "low", "xhigh": "high"}
 
 DIALECT = Dialect(
-    drop=PLATFORM,
+    drop=PLATFORM_PARAMS,
     variants=(
-        Variant(words(r"non-reasoning"), drop=_EFFORT),
-        Variant(
-            words(r"^grok-3-mini"),
+        ModelVariant(pattern(r"non-reasoning"), drop=_EFFORT),
+        ModelVariant(
+            pattern(r"^grok-3-mini"),
             drop=_SAMPLING,
-            convert={"reasoning_effort": worded({**_LOW_AT_LEAST, "medium": "high"})},
+            convert={"reasoning_effort": mapped({**_LOW_AT_LEAST, "medium": "high"})},  # it knows low and high only
         ),
-        # think as much as they like, up to grok-4.20
-        Variant(words(r"^grok-(?:[34](?:-|$)|4\.[0-2]|code)"), drop=_SAMPLING | _EFFORT),
-        Variant(
-            words(r"^grok-4\.3"),
+        # grok-3, grok-4 up to 4.20 and grok-code reason as much as they like, and refuse to be told.
+        ModelVariant(pattern(r"^grok-(?:[34](?:-|$)|4\.[0-2]|code)"), drop=_SAMPLING | _EFFORT),
+        ModelVariant(
+            pattern(r"^grok-4\.3"),
             drop=_SAMPLING,
-            convert={"reasoning_effort": worded({**_LOW_AT_LEAST, "none": "none"})},
+            convert={"reasoning_effort": mapped({**_LOW_AT_LEAST, "none": "none"})},  # the only one to take none
         ),
-        Variant(words(r""), drop=_SAMPLING, convert={"reasoning_effort": worded(_LOW_AT_LEAST)}),
+        ModelVariant(pattern(r""), drop=_SAMPLING, convert={"reasoning_effort": mapped(_LOW_AT_LEAST)}),
     ),
     rules=(
-        # a refused key is a 400, a spent balance a 403 or 429, a stopped prompt a 403: words tell, and those of keys
-        # and balances are common to all providers
-        Rule(ErrorKind.CONTENT_FILTER, text=words(r"violates usage guidelines|failed check: safety")),
+        # A bad key is a 400, spent credits a 403 or 429, a stopped prompt a 403, and their codes have changed between
+        # 2025 and 2026: the sentence decides. Those about keys and credits are among the common rules.
+        ErrorRule(ErrorKind.CONTENT_FILTER, text=pattern(r"violates usage guidelines|failed check: safety")),
     ),
-    periods={"requests": "minute", "tokens": "minute"},
-    reasoning_inside=False,
+    limit_periods={"requests": "minute", "tokens": "minute"},
+    # completion_tokens leaves reasoning out, total_tokens has it: 12 + 1 + 228 = 241 in a recorded answer.
+    reasoning_in_output=False,
 )
 
 BASE_URL = "https://api.x.ai/v1"

@@ -1,9 +1,9 @@
-"""CPU per request of the daemon, beside a bare aiohttp proxy and, where it is installed, nginx, in one run.
+"""Measures the daemon's CPU time per request, beside a bare aiohttp proxy and, if installed, nginx.
 
     .venv/bin/python bench/hot_path.py [REQUESTS]
 
-Absolute figures belong to one machine and one moment: the ratio to the bare proxy is what to compare. Each server runs
-in a process of its own; its CPU time (user and system) over the run is divided by the number of requests.
+Absolute figures belong to one machine and one moment: compare the ratio to the bare proxy. Each server runs in a
+process of its own; its CPU time (user and system) over the run is divided by the number of requests.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ http {{
 
 
 class Upstream(asyncio.Protocol):
-    """Answers every request with the same bytes, as cheaply as Python can."""
+    """A provider that answers every request with the same bytes, as cheaply as Python can."""
 
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(REPLY)
 
@@ -94,7 +94,7 @@ async def upstream() -> None:
 
 
 async def bare(url: str) -> None:
-    """What any aiohttp proxy costs: read, post, pass back."""
+    """The baseline, what any aiohttp proxy costs: reads a request, posts it, passes the answer back."""
     from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
 
     session = ClientSession(connector=TCPConnector(limit=0), cookie_jar=DummyCookieJar())
@@ -116,7 +116,7 @@ async def bare(url: str) -> None:
 
 @contextlib.contextmanager
 def process(*words: str, **options: str) -> Iterator[tuple[psutil.Process, str]]:
-    """A process that prints where it listens as the last word of its first line."""
+    """A process that prints its port or URL as the last word of its first line; yields it and the port."""
     started = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **options}
     )

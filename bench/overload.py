@@ -1,7 +1,7 @@
-"""Ten times what one daemon can take: how much of its best it goes on doing, and who hears what when.
+"""Offers one daemon ten times the load it can serve, and measures its goodput, its refusals and its health checks.
 
-Callers come at a set rate in a process of their own, a provider that takes no time is another, and the daemon is a
-third; with `--apart` the daemon has one core to itself, and everybody else the other. Everything is on loopback.
+Callers that come at a fixed rate, a provider that answers at once and the daemon are three processes on loopback. With
+`--apart` the daemon has one core to itself, and the others share the rest.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import psutil
 
 ROOT = Path(__file__).parent.parent
 FILES = 6_000
-PEAK_S, SETTLING_S, OVERLOAD_S = 5, 7, 10  # a burst is served for some seconds, and what it left is worked off
+PEAK_S, SETTLING_S, OVERLOAD_S = 5, 7, 10  # the first burst is served for some seconds, and its backlog worked off
 REGISTRY = """\
 version: 1
 tiers: {{cheap: {{council_size: 3}}}}
@@ -39,7 +39,7 @@ Second = dict[str, Any]
 
 @contextmanager
 def process(*words: str, cores: list[int], **env: str) -> Iterator[tuple[psutil.Process, str]]:
-    """A Python program that says where it listens in its first line."""
+    """A Python module run as a process on some cores; it prints its URL in its first line."""
     started = subprocess.Popen(
         [sys.executable, "-m", *words],
         cwd=ROOT,
@@ -62,14 +62,14 @@ def process(*words: str, cores: list[int], **env: str) -> Iterator[tuple[psutil.
 
 
 def crowd(url: str, seconds: int, rate: float | None = None) -> list[Second]:
-    """What callers saw, second by second; without a rate they ask again as soon as they are answered."""
+    """What callers saw, one record per second; without a rate (requests per second) each asks again once answered."""
     words = [sys.executable, "-m", "tests.support.crowd", url, f"{seconds}.5", *([str(rate)] if rate else [])]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 class Doctor(threading.Thread):
-    """Asks for the daemon's health again and again; `seen` holds when, and how long that took."""
+    """Asks for `/healthz` again and again; `seen` holds when (monotonic) and how long the answer took, in seconds."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Doctor(threading.Thread):
         self.seen: list[tuple[float, float]] = []
 
     def run(self) -> None:
-        """Until `end`."""
+        """Asks until `end` is called."""
         while not self._ended.wait(0.02):
             began = time.monotonic()
             self._connection.request("GET", "/healthz")
@@ -86,13 +86,13 @@ class Doctor(threading.Thread):
             self.seen.append((began, time.monotonic() - began))
 
     def end(self) -> None:
-        """No more questions."""
+        """Stops asking, and waits for the last answer."""
         self._ended.set()
         self.join()
 
 
 def main(*, apart: bool, times: float) -> None:
-    """Runs everything and prints what was seen."""
+    """Runs the benchmark and prints its results."""
     cores = sorted(psutil.Process().cpu_affinity())
     mine, theirs = (cores[:1], cores[1:]) if apart and len(cores) > 1 else (cores, cores)
     psutil.Process().cpu_affinity(theirs)
@@ -117,11 +117,11 @@ def main(*, apart: bool, times: float) -> None:
     refused_s = statistics.median(second["median_s"].get("503", 0.0) for second in settled)
     health = sorted(
         took_s for at, took_s in doctor.seen if at > began + SETTLING_S + 2
-    )  # callers need a moment to be there
+    )  # connecting all callers takes a moment
     untold, broken = (sum(second[name] for second in settled) for name in ("untold", "broken"))
-    print(f"at its best: {peak:.0f} good answers a second (within 1 s); asked {times:g} times as much:")
+    print(f"best rate: {peak:.0f} good answers a second (within 1 s); offered {times:g} times as much:")
     print(f"good: {good:.0f} a second, {good / peak:.0%}")
-    print(f"refused: {refused:.0f} a second, after {refused_s * 1000:.0f} ms; without a time to come again: {untold}")
+    print(f"refused: {refused:.0f} a second, after {refused_s * 1000:.0f} ms; without Retry-After: {untold}")
     print(
         f"health: median {health[len(health) // 2] * 1000:.0f} ms, p99 {health[len(health) * 99 // 100] * 1000:.0f} ms"
     )
@@ -131,7 +131,7 @@ def main(*, apart: bool, times: float) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--apart", action="store_true", help="the daemon has a core to itself")
-    parser.add_argument("--times", type=float, default=10.0, help="how many times its best it is asked")
+    parser.add_argument("--times", type=float, default=10.0, help="offered load, as a multiple of the best rate")
     chosen = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     main(apart=chosen.apart, times=chosen.times)

@@ -1,11 +1,11 @@
-"""A registry that is saved five times a second, every fifth time broken, under load: does anybody notice?
+"""Saves the registry five times a second under load, every fifth time broken, and checks that no request notices.
 
     .venv/bin/python bench/reloads.py [SECONDS]
 
-This process plays the provider, the callers and whoever saves; the daemon is another one. An answer takes longer than
-the time between two saves, so every request is overtaken by at least one reload. Each save is followed by what `quorum
-reload` sends: left to itself the daemon waits until a file stands still. Prints one JSON line; exit 1 if a request
-failed, a limit was passed, or anything but exactly the good files came into force.
+This process plays the provider, the callers and the editor; the daemon is another one. An answer takes longer than the
+time between two saves, so every request sees at least one reload. Each save is followed by the call of `quorum reload`,
+since the daemon itself waits until a file stands still. Prints one JSON line; exits with 1 if a request failed, a limit
+was exceeded, or anything but exactly the good files came into force.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ BREAKS: tuple[Callable[[str], str], ...] = (
 
 
 class Provider:
-    """Answers slowly, and remembers when which of its seats was asked (monotonic seconds)."""
+    """A slow provider; `asked` holds, per seat, when it was asked (monotonic seconds)."""
 
     def __init__(self) -> None:
         self.asked: defaultdict[str, list[float]] = defaultdict(list)
@@ -91,7 +91,7 @@ class Provider:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        """Its URL."""
+        """Serves inside the block; yields the URL."""
         app = web.Application()
         app.router.add_post("/{seat}/v1/chat/completions", self.answer)
         runner = web.AppRunner(app, access_log=None)
@@ -113,7 +113,7 @@ def _event(document: dict[str, object]) -> bytes:
 
 @asynccontextmanager
 async def daemon(registry: Path, data_dir: Path) -> AsyncIterator[str]:
-    """The URL of a daemon with stores of its own."""
+    """A daemon with embedded stores, inside the block; yields its URL."""
     words = ("-m", "router", "serve", "--port", "0", "--registry", str(registry))
     env = {**os.environ, "QUORUM_LOG_LEVEL": "error", "QUORUM_DATA_DIR": str(data_dir)}
     started = await asyncio.create_subprocess_exec(
@@ -121,7 +121,7 @@ async def daemon(registry: Path, data_dir: Path) -> AsyncIterator[str]:
         *words,
         env=env,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,  # every broken file is told there
+        stderr=asyncio.subprocess.DEVNULL,  # every broken file is logged there
     )
     try:
         assert started.stdout is not None
@@ -136,7 +136,7 @@ async def daemon(registry: Path, data_dir: Path) -> AsyncIterator[str]:
 
 
 class Editor:
-    """Whoever saves the registry; `came_to` counts what the daemon said of good files and of broken ones."""
+    """Saves the registry; `came_to` counts the results of reloads, such as "good swapped" and "broken failed"."""
 
     def __init__(self, session: aiohttp.ClientSession, path: Path, text: Callable[[int], str]) -> None:
         self._session = session
@@ -146,7 +146,7 @@ class Editor:
         self.came_to: Counter[str] = Counter()
 
     async def save(self, number: int) -> None:
-        """Saves another file than the one before, and asks for a reload."""
+        """Saves a file that differs from the last one, and asks for a reload."""
         text = self._text(number)
         broken = number % BROKEN_EVERY == BROKEN_EVERY - 1
         if broken:
@@ -158,14 +158,14 @@ class Editor:
 
 
 class Callers:
-    """Whoever asks the daemon; `heard` counts what they got."""
+    """Asks the daemon; `heard` counts the outcomes, `ok` or what came instead."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
         self.heard: Counter[str] = Counter()
 
     async def ask(self, number: int) -> None:
-        """Asks once, every other time for a stream."""
+        """Sends one request, every other one for a stream."""
         body = {"model": "auto", "stream": number % 2 == 0, "messages": [{"role": "user", "content": "go on"}]}
         try:
             async with self._session.post("/v1/chat/completions", json=body) as response:
@@ -178,7 +178,7 @@ class Callers:
 
 
 async def every(pause_s: float, times: int, act: Callable[[int], Coroutine[Any, Any, None]]) -> None:
-    """Begins something at even times, whether or not what began before is over; returns when all of it is."""
+    """Starts `act(0)`, `act(1)`, … every `pause_s` seconds without waiting for them; returns when all have ended."""
     began = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         for number in range(times):
@@ -187,12 +187,12 @@ async def every(pause_s: float, times: int, act: Callable[[int], Coroutine[Any, 
 
 
 def worst(asked: list[float]) -> int:
-    """The most requests of any minute."""
+    """The most requests in any window of a minute."""
     return max((bisect_left(asked, at + MINUTE_S) - place for place, at in enumerate(asked)), default=0)
 
 
 async def run(seconds: float) -> bool:
-    """Runs everything and prints what was seen; True if all of it was as it should be."""
+    """Runs the benchmark and prints its results; returns whether all of them are as they should be."""
     requests, saves = round(RATE * seconds), round(seconds / SAVE_EVERY_S)
     broken, a_day, provider = saves // BROKEN_EVERY, requests // 10, Provider()
     with tempfile.TemporaryDirectory() as folder:

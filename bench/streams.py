@@ -1,7 +1,7 @@
-"""Many slow streams at once through one daemon: do all end, what does each cost, when does its first token come?
+"""Runs many slow streams through one daemon: do all end well, how much memory does each cost, when is its first token?
 
-One process plays the provider, one the callers, one is the daemon. Callers arrive over ARRIVE_S seconds; each stream
-says a word every other second. Everything is on loopback.
+Provider, callers and daemon are three processes on loopback. Callers arrive over ARRIVE_S seconds; each stream sends a
+word every other second.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ providers:
 
 
 def chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
-    """One event of a stream."""
+    """One server-sent event of a stream."""
     choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
     return b"data: " + json.dumps({"id": "c", "model": "m", "choices": choices}).encode() + b"\n\n"
 
 
 def provide() -> None:
-    """The provider: prints its URL, then answers until it is killed."""
+    """The provider: prints its URL, then serves until it is killed."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         await request.read()
@@ -71,7 +71,7 @@ def provide() -> None:
 
 
 def call(port: int, streams: int) -> None:
-    """The callers: prints one JSON line with what they saw."""
+    """The callers: print one JSON line with their results."""
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: q\r\nContent-Type: application/json\r\n"
     asking = f"{head}Content-Length: {len(BODY)}\r\nConnection: close\r\n\r\n".encode() + BODY
 
@@ -106,12 +106,12 @@ def call(port: int, streams: int) -> None:
 
 
 def rss_mib(process: psutil.Process) -> float:
-    """Resident memory."""
+    """Resident memory in MiB."""
     return float(process.memory_info().rss) / 2**20
 
 
 def main(streams: int) -> None:
-    """Runs all three and prints what was seen."""
+    """Runs the three processes and prints the results."""
     me = [sys.executable, __file__]
     with tempfile.TemporaryDirectory() as folder:
         provider = subprocess.Popen([*me, "--provide"], stdout=subprocess.PIPE, text=True)

@@ -10,8 +10,9 @@ from typing import cast
 
 import pytest
 
+from adapters import Adapter
 from adapters.errors import ErrorKind
-from adapters.types import Adapter, ChatRequest, Message, Secret, Target, Text
+from adapters.types import ChatRequest, Message, Secret, Target, Text
 from router.registry.load import parse_registry
 from tests.adapters.asking import body_of
 from tests.support.paths import ROOT

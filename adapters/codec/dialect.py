@@ -1,4 +1,8 @@
-"""`Dialect`: a provider's variant of OpenAI's chat format as tables, and the codec that reads them."""
+"""`Dialect`: a provider's variant of OpenAI's chat format as a set of tables, and the codec that applies them.
+
+A dialect is data and not a subclass: what a provider does differently can then be read in one place, compared with
+another's, and checked by tests that know no provider.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +12,44 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.codec.collect import collect
-from adapters.codec.dropped import FORMS, Wishes, unsent
-from adapters.codec.error_bodies import answer_document, error_of, event_document
-from adapters.codec.error_rules import Rules
-from adapters.codec.headers import Per, Unit, limits_seen
+from adapters.codec.dropped_params import BODY_FIELDS, FeatureChecks, dropped
+from adapters.codec.error_bodies import answer_document, event_document, read_error
+from adapters.codec.error_rules import ErrorRules
+from adapters.codec.headers import limits_seen
 from adapters.codec.json_values import first_string, obj, string
-from adapters.codec.openai_parts import (
-    call_form,
-    calls_of,
-    content,
-    finish_reason,
-    first_choice,
-    piece,
-    response_format,
-    short_id,
-    spoken,
-    tool_choice,
-    tool_form,
-    usage_of,
+from adapters.codec.openai_chat import (
+    read_choice,
+    read_content,
+    read_finish_reason,
+    read_tool_call,
+    read_tool_calls,
+    read_usage,
+    short_call_id,
+    write_content,
+    write_response_format,
+    write_tool,
+    write_tool_call,
+    write_tool_choice,
 )
-from adapters.codec.reasoning_details import Details, details, own
-from adapters.codec.request_parts import STREAM, Convert, limited, post, same
+from adapters.codec.reasoning_details import ReasoningDetails, details_for, read_details
+from adapters.codec.request_body import ROUTER_PARAMS, Convert, capped, post, unchanged
+from adapters.codec.sse import SseEvent
 from adapters.errors import ProviderError
-from adapters.types import DONE, NOTHING, Answer, ChatRequest, Delta, Event, HttpRequest, LimitsSeen, Message, Target
+from adapters.types import (
+    DONE,
+    NOTHING,
+    Answer,
+    ChatRequest,
+    Delta,
+    HttpRequest,
+    LimitPer,
+    LimitsSeen,
+    LimitUnit,
+    Message,
+    Target,
+)
 
-PLATFORM = frozenset(
+PLATFORM_PARAMS = frozenset(
     {
         "metadata",
         "modalities",
@@ -44,17 +61,18 @@ PLATFORM = frozenset(
         "verbosity",
     }
 )
-"""Parameters about OpenAI's own platform: elsewhere they mean nothing, or something else, and are often refused."""
+"""Parameters about OpenAI's own platform: elsewhere they mean nothing or something else, and are often refused."""
+
+WireMessages = list[dict[str, Any]]
 
 _DONE = (DONE,)
-Wire = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """What else holds for models in whose id `model` is found: parameters they refuse, and values they want changed.
+class ModelVariant:
+    """What else holds for the models of a provider whose id matches `model` (a search, not a full match).
 
-    `strict_schema` is how they want a strict schema, where it is not how the provider's other models do.
+    `drop` and `convert` add to those of the dialect. `strict_schema` replaces the dialect's if it is given.
     """
 
     model: re.Pattern[str]
@@ -63,51 +81,64 @@ class Variant:
     strict_schema: Convert | None = None
 
 
-_PLAIN = Variant(re.compile(""))
+_PLAIN = ModelVariant(re.compile(""))
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One provider's variant of OpenAI's chat format, as tables; its bound methods are what an adapter offers.
+    """One provider's variant of OpenAI's chat format, as tables; its bound methods are what an adapter module offers.
 
-    Asking: `rename` {our parameter: theirs}, `takes` the only parameters it knows (None: any), `drop` those it
-    refuses, `convert` {our parameter: how its value changes}, `defaults` sent where the request has none, `variants`
-    what differs by model (the first that fits counts), `usage_in_streams` whether it takes `stream_options`,
-    `json_streams` whether it can stream JSON, `developer_role` its word for the role of instructions, `call_id` how it
-    wants the ids of tool calls, `history` the messages as a whole, and `strict_schema` a strict schema; `unsaid` the
-    wishes beside parameters for which it has no word.
+    Building requests:
 
-    Hearing: `rules` its errors, `periods` the windows of its limit headers, `reasoning` the fields that may hold
-    thoughts, `reasoning_inside` whether its output tokens count them, where the total does not show it.
+    - `rename` {our parameter: theirs}, applied last; the registry's `quirks.rename` wins.
+    - `accepts` the only parameters it knows; None if it ignores what it does not know.
+    - `drop` parameters that it refuses.
+    - `convert` {our parameter: how its value changes}.
+    - `defaults` {our parameter: value} sent where the request has none.
+    - `variants` what differs by model; the first that matches counts.
+    - `usage_in_streams` whether it takes `stream_options`, without which OpenAI reports no usage in streams.
+    - `json_streams` whether it can stream an answer in JSON mode; else such a request is asked whole.
+    - `developer_role` its name for the role of instructions.
+    - `call_id` how the ids of tool calls from other providers are made acceptable.
+    - `history` a change to the messages as a whole, such as their order.
+    - `strict_schema` a change to schemas that are meant strictly.
+    - `unsupported` features beside parameters that it cannot express (see `dropped_params`).
 
-    Both: `reasoning_details` the name under which its field of that name is kept and goes back; None: it has none.
+    Reading answers:
+
+    - `rules` how its errors are classified, before the rules common to all.
+    - `limit_periods` the window of each unit whose rate limit header does not name one.
+    - `reasoning_fields` the message fields that may hold reasoning; the first that is not empty counts, since some
+      servers send the same text twice.
+    - `reasoning_in_output` whether its count of output tokens includes reasoning, where no total shows it.
+    - `reasoning_details` the adapter's own name if its provider wants reasoning details back, else None.
     """
 
     rename: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    takes: frozenset[str] | None = None
+    accepts: frozenset[str] | None = None
     drop: frozenset[str] = frozenset()
     convert: Mapping[str, Convert] = field(default_factory=lambda: NOTHING)
     defaults: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
-    variants: tuple[Variant, ...] = ()
+    variants: tuple[ModelVariant, ...] = ()
     usage_in_streams: bool = True
     json_streams: bool = True
     developer_role: str = "system"
-    call_id: Callable[[str], str] = short_id
-    history: Callable[[Wire], Wire] = same
-    strict_schema: Convert = same
-    unsaid: Wishes = field(default_factory=lambda: NOTHING)
-    rules: Rules = ()
-    periods: Mapping[Unit, Per] = field(default_factory=dict)
-    reasoning: tuple[str, ...] = ("reasoning_content", "reasoning", "thinking")
-    reasoning_inside: bool = True
+    call_id: Callable[[str], str] = short_call_id
+    history: Callable[[WireMessages], WireMessages] = unchanged
+    strict_schema: Convert = unchanged
+    unsupported: FeatureChecks = field(default_factory=lambda: NOTHING)
+    rules: ErrorRules = ()
+    limit_periods: Mapping[LimitUnit, LimitPer] = field(default_factory=dict)
+    reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning", "thinking")
+    reasoning_in_output: bool = True
     reasoning_details: str | None = None
 
-    # --- asking ---
+    # --- building requests ---
 
     def build_request(self, target: Target, request: ChatRequest, *, stream: bool) -> HttpRequest:
         """The HTTP request that asks `target`."""
         variant = self._variant(target)
-        fields = {**self._params(target, request, variant), **self._forms(request, variant)}
+        fields = {**self._params(target, request, variant), **self._body_fields(request, variant)}
         stream = stream and (self.json_streams or "response_format" not in fields)
         if stream and self.usage_in_streams:
             fields["stream_options"] = {"include_usage": True}
@@ -121,63 +152,63 @@ class Dialect:
         return post(target, "/chat/completions", body, stream=stream, key_header="authorization", headers=NOTHING)
 
     def dropped_params(self, target: Target, request: ChatRequest) -> frozenset[str]:
-        """The names of what the request asks for and `target` is not sent."""
-        variant, dropped = self._variant(target), target.quirks.drop
-        forms = {name: wish for name, wish in FORMS.items() if name in dropped} if dropped else NOTHING
-        known = [name for name in request.params if self._takes(name, variant)]
-        return unsent(request, target, known, {**self.unsaid, **forms})
+        """What of the request `target` is not sent, by OpenAI's names."""
+        variant, dropping = self._variant(target), target.quirks.drop
+        fields = {name: uses for name, uses in BODY_FIELDS.items() if name in dropping} if dropping else NOTHING
+        known = [name for name in request.params if self._accepts(name, variant)]
+        return dropped(request, target, known, {**self.unsupported, **fields})
 
-    def _params(self, target: Target, request: ChatRequest, variant: Variant) -> dict[str, Any]:
+    def _params(self, target: Target, request: ChatRequest, variant: ModelVariant) -> dict[str, Any]:
         params = request.params.items()
-        taken = {name: value for name, value in params if value is not None and self._takes(name, variant)}
+        accepted = {name: value for name, value in params if value is not None and self._accepts(name, variant)}
         convert = {**self.convert, **variant.convert}
-        sent = limited({**self.defaults, **taken}, target)
-        return {name: convert.get(name, same)(value) for name, value in sent.items()}
+        sent = capped({**self.defaults, **accepted}, target)
+        return {name: convert.get(name, unchanged)(value) for name, value in sent.items()}
 
-    def _variant(self, target: Target) -> Variant:
+    def _variant(self, target: Target) -> ModelVariant:
         for variant in self.variants:
             if variant.model.search(target.model):
                 return variant
         return _PLAIN
 
-    def _takes(self, name: str, variant: Variant) -> bool:
-        refused = name in STREAM or name in self.drop or name in variant.drop
-        return not refused and (self.takes is None or name in self.takes)
+    def _accepts(self, name: str, variant: ModelVariant) -> bool:
+        refused = name in ROUTER_PARAMS or name in self.drop or name in variant.drop
+        return not refused and (self.accepts is None or name in self.accepts)
 
-    def _forms(self, request: ChatRequest, variant: Variant) -> dict[str, Any]:
-        """The tools offered and the form the answer must have, where the request speaks of them."""
+    def _body_fields(self, request: ChatRequest, variant: ModelVariant) -> dict[str, Any]:
+        """The tools offered and the form of the answer, where the request has them."""
         fields: dict[str, Any] = {}
         strict_schema = variant.strict_schema or self.strict_schema
         if request.tools:
-            fields["tools"] = [tool_form(tool, strict_schema) for tool in request.tools]
+            fields["tools"] = [write_tool(tool, strict_schema) for tool in request.tools]
             if request.tool_choice:
-                fields["tool_choice"] = tool_choice(request.tool_choice)
+                fields["tool_choice"] = write_tool_choice(request.tool_choice)
         if request.response_format and request.response_format.kind != "text":
-            fields["response_format"] = response_format(request.response_format, strict_schema)
+            fields["response_format"] = write_response_format(request.response_format, strict_schema)
         return fields
 
     def _message(self, message: Message) -> dict[str, Any]:
         role = self.developer_role if message.role == "developer" else message.role
-        wire: dict[str, Any] = {"role": role, "content": content(message.content)}
+        wire: dict[str, Any] = {"role": role, "content": write_content(message.content)}
         if message.tool_calls:
-            wire["content"] = wire["content"] or None
-            wire["tool_calls"] = [call_form(call, self.call_id(call.id)) for call in message.tool_calls]
+            wire["content"] = wire["content"] or None  # null, as OpenAI itself writes a message of calls alone
+            wire["tool_calls"] = [write_tool_call(call, self.call_id(call.id)) for call in message.tool_calls]
         if message.tool_call_id is not None:
             wire["tool_call_id"] = self.call_id(message.tool_call_id)
         if message.name is not None and message.role != "tool":
             wire["name"] = message.name
-        if thought := own(self.reasoning_details, message.reasoning_details):
-            wire["reasoning_details"] = thought
+        if details := details_for(self.reasoning_details, message.reasoning_details):
+            wire["reasoning_details"] = details
         return wire
 
-    # --- hearing ---
+    # --- reading answers ---
 
     def parse_response(self, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         """The answer in a whole response."""
         document = answer_document(status, headers, body, self.rules)
         return collect([*self._deltas(document), DONE])
 
-    def parse_event(self, event: Event) -> Iterable[Delta]:
+    def parse_event(self, event: SseEvent) -> Iterable[Delta]:
         """What one stream event adds to the answer."""
         if event.data.strip() == "[DONE]":
             return _DONE
@@ -186,24 +217,25 @@ class Dialect:
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """The error in a failed response."""
-        return error_of(status, headers, body, self.rules)
+        return read_error(status, headers, body, self.rules)
 
     def parse_limits(self, headers: Mapping[str, str]) -> LimitsSeen:
-        """What the rate limit headers say is left."""
-        return limits_seen(headers, self.periods)
+        """The rate limits that the headers report."""
+        return limits_seen(headers, self.limit_periods)
 
     def _deltas(self, document: Mapping[str, Any]) -> list[Delta]:
-        choice = first_choice(document)
+        """What a whole answer or an event says; one delta for nearly every event, since a stream has thousands."""
+        choice = read_choice(document)
         message = obj(choice.get("message")) or obj(choice.get("delta"))
-        text, thought = spoken(message.get("content"))
-        calls = [piece(obj(call)) for call in calls_of(message)]
-        ended = finish_reason(choice.get("finish_reason"))
-        used = usage_of(document, choice, reasoning_inside=self.reasoning_inside)
+        text, thought = read_content(message.get("content"))
+        calls = [read_tool_call(obj(call)) for call in read_tool_calls(message)]
+        finish = read_finish_reason(choice.get("finish_reason"))
+        used = read_usage(document, choice, reasoning_in_output=self.reasoning_in_output)
         said = Delta(
             text=text,
-            reasoning=first_string(message, self.reasoning) + thought,
+            reasoning=first_string(message, self.reasoning_fields) + thought,
             refusal=string(message.get("refusal")),
-            finish_reason=None if calls else ended,
+            finish_reason=None if calls else finish,
             usage=None if calls else used,
             response_model=string(document.get("model")),
             response_id=string(document.get("id")),
@@ -211,11 +243,11 @@ class Dialect:
         )
         if not calls:
             return [said]
-        return [said, *(Delta(tool_call=call) for call in calls), Delta(finish_reason=ended, usage=used)]
+        return [said, *(Delta(tool_call=call) for call in calls), Delta(finish_reason=finish, usage=used)]
 
-    def _details(self, choice: Mapping[str, Any]) -> Details:
+    def _details(self, choice: Mapping[str, Any]) -> ReasoningDetails:
         if self.reasoning_details is None:
             return ()
         whole = obj(choice.get("message"))
         held = (whole or obj(choice.get("delta"))).get("reasoning_details")
-        return details(self.reasoning_details, held, whole=bool(whole))
+        return read_details(self.reasoning_details, held, whole=bool(whole))

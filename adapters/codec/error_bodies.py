@@ -1,8 +1,11 @@
-"""Reads what went wrong out of any provider's error, in any of the shapes they come in.
+"""Reads what went wrong out of any provider's error body, in any of the shapes they come in.
 
-The shapes differ in where the error stands (`error`, `errors[0]`, at the top, inside a JSON array), in whether it is
-an object or a string, and in what its message is called (`message`, `error`, `detail`, `title`). All are accepted from
-every provider, because proxies and gateways answer in their own.
+The shapes differ in where the error stands (`error`, `errors[0]`, at the top, inside a JSON array, as JSON in a
+string), in whether it is an object or a string, and in what its sentence is called (`message`, `error`, `detail`,
+`title`; the last two are problem details, RFC 9457). All are accepted from every provider, because the error often is
+not the provider's own: proxies, gateways and the hosts behind a router answer in their own shape.
+
+The way is: body -> `ErrorFacts` -> `ErrorRule` (see `error_rules`) -> `ProviderError`.
 """
 
 from __future__ import annotations
@@ -11,36 +14,43 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from adapters.codec.error_rules import MAY_WAIT, Facts, Rules, judge, scope_of
+from adapters.codec.error_rules import MAY_WAIT, ErrorFacts, ErrorRules, classify, scope_of
 from adapters.codec.headers import limits_seen, retry_after_s, spent_wait_s, wait_in_text_s
 from adapters.codec.json_values import decode, items, obj, string
+from adapters.codec.sse import SseEvent
 from adapters.errors import ErrorKind, ProviderError, Scope
-from adapters.types import NOTHING, Event
+from adapters.types import NOTHING
 
-MAX_MESSAGE = 500
-MAX_WORDS = 4000  # what the rules look at of a long error
-_DEPTH = 4  # messages are wrapped in objects and arrays, but not deeply
+MAX_MESSAGE = 500  # characters of a provider's sentence that are kept
+MAX_TEXT = 4000  # characters of an error that the rules search, so that a hostile body costs no more than an honest one
+_DEPTH = 4  # errors are wrapped in objects and arrays, but not deeply
 
 # --- what adapters call ----------------------------------------------------------------------------------------------
 
 
-def error_of(status: int, headers: Mapping[str, str], body: bytes, rules: Rules) -> ProviderError:
-    """The error that an answer with a failing status is."""
+def read_error(status: int, headers: Mapping[str, str], body: bytes, rules: ErrorRules) -> ProviderError:
+    """The error in a response with a failing status."""
     doc = decode(body)
     document = doc[0] if isinstance(doc, list) and doc else doc
-    facts = _facts(status, document, headers) if isinstance(document, dict) else _page_facts(status, body, headers)
+    facts = _json_facts(status, document, headers) if isinstance(document, dict) else _page_facts(status, body, headers)
     return _error(facts, rules, status)
 
 
-def answer_documents(status: int, headers: Mapping[str, str], body: bytes, rules: Rules) -> Sequence[Mapping[str, Any]]:
-    """The JSON objects that a whole answer is: one, or those of an array that stands for a stream.
+def answer_documents(
+    status: int, headers: Mapping[str, str], body: bytes, rules: ErrorRules
+) -> Sequence[Mapping[str, Any]]:
+    """The JSON objects of a whole answer: one, or those of an array (Gemini streams one where `alt=sse` is lost).
 
-    Raises for a failing status, for anything else, and for an error inside.
+    Raises `ProviderError` for a failing status, for a body that is not JSON objects, and for an error inside a 200.
     """
     if not 200 <= status < 300:
-        raise error_of(status, headers, body, rules)
-    if status == 202:
-        raise ProviderError(ErrorKind.OVERLOADED, "HTTP 202: the answer is still pending", status=status)
+        raise read_error(status, headers, body, rules)
+    if status == 202:  # NVIDIA: queued, to be polled for; it counts as overload, so that another model is asked
+        raise ProviderError(
+            ErrorKind.OVERLOADED,
+            "HTTP 202: the provider queued the request, its answer is still pending",
+            status=status,
+        )
     decoded = decode(body)
     documents = decoded if isinstance(decoded, list) and decoded else [decoded]
     for document in documents:
@@ -52,26 +62,31 @@ def answer_documents(status: int, headers: Mapping[str, str], body: bytes, rules
     return documents
 
 
-def answer_document(status: int, headers: Mapping[str, str], body: bytes, rules: Rules) -> Mapping[str, Any]:
-    """The one JSON object that a whole answer is; raises as `answer_documents` does."""
+def answer_document(status: int, headers: Mapping[str, str], body: bytes, rules: ErrorRules) -> Mapping[str, Any]:
+    """The one JSON object of a whole answer; raises as `answer_documents` does."""
     return answer_documents(status, headers, body, rules)[0]
 
 
-def event_document(event: Event, rules: Rules) -> Mapping[str, Any] | None:
-    """The JSON object of a stream event; None for a line that is none. Raises for an error inside the stream."""
+def event_document(event: SseEvent, rules: ErrorRules) -> Mapping[str, Any] | None:
+    """The JSON object of a stream event; None for data that is not one.
+
+    Raises `ProviderError` for an error inside the stream, which comes with status 200: by then the headers were sent.
+    """
     document = decode(event.data)
     if isinstance(document, dict):
         if event.name == "error" or is_error(document):
             raise _error_inside(document, rules)
         return document
     if event.name == "error":
-        raise ProviderError(ErrorKind.BAD_RESPONSE, clean(event.data) or "an error inside the stream")
+        raise ProviderError(
+            ErrorKind.BAD_RESPONSE, clean(event.data) or "the provider sent an error event without words in its stream"
+        )
     return None
 
 
 def is_error(document: Mapping[str, Any]) -> bool:
-    """True for an object that tells of an error instead of answering, in any of the shapes."""
-    if document.keys().isdisjoint(_TELLING):  # as nearly every answer is
+    """True for an object that is an error instead of an answer, in any of the shapes."""
+    if document.keys().isdisjoint(_ERROR_KEYS):  # true of nearly every event, and one set operation
         return document.get("object") == "error"
     return bool(
         document.get("error")
@@ -83,11 +98,15 @@ def is_error(document: Mapping[str, Any]) -> bool:
     )
 
 
-_TELLING = frozenset({"error", "errors", "type", "success", "message", "detail"})
+_ERROR_KEYS = frozenset({"error", "errors", "type", "success", "message", "detail"})
 
 
 def clean(text: str) -> str:
-    """A provider's sentence as it may stand in a log: one line, cut, without anything that looks like a key."""
+    """A provider's sentence made safe for a log: one line, shortened, and without anything that looks like a key.
+
+    Providers quote the key they refuse. Bidirectional overrides and surrogates go too: in a terminal they can make one
+    sentence look like another.
+    """
     line = " ".join(_CONTROL.sub(" ", text[: 4 * MAX_MESSAGE]).split())
     return _KEY.sub("***", line)[:MAX_MESSAGE]
 
@@ -104,16 +123,18 @@ _KEY = re.compile(
 
 
 def _error_inside(
-    document: Mapping[str, Any], rules: Rules, headers: Mapping[str, str] = NOTHING, status: int | None = None
+    document: Mapping[str, Any], rules: ErrorRules, headers: Mapping[str, str] = NOTHING, status: int | None = None
 ) -> ProviderError:
-    error = _error(_facts(None, document, headers), rules, status)
-    if error.kind is ErrorKind.INVALID_REQUEST:  # they had accepted the request, so it is not wrong everywhere
+    error = _error(_json_facts(None, document, headers), rules, status)
+    if (
+        error.kind is ErrorKind.INVALID_REQUEST
+    ):  # it came with a 200: the request had been accepted, and is not at fault
         error.kind = ErrorKind.BAD_RESPONSE
     return error
 
 
-def _error(facts: Facts, rules: Rules, status: int | None) -> ProviderError:
-    rule = judge(facts, rules)
+def _error(facts: ErrorFacts, rules: ErrorRules, status: int | None) -> ProviderError:
+    rule = classify(facts, rules)
     scope = scope_of(rule)
     waits = rule.kind in MAY_WAIT and rule.trust_wait
     return ProviderError(
@@ -126,11 +147,14 @@ def _error(facts: Facts, rules: Rules, status: int | None) -> ProviderError:
     )
 
 
-def _wait_s(kind: ErrorKind, scope: Scope | None, facts: Facts) -> float | None:
-    """The headers know best, but for a spent quota they often speak of the minute only: there the longest counts."""
+def _wait_s(kind: ErrorKind, scope: Scope | None, facts: ErrorFacts) -> float | None:
+    """Seconds to wait, from the headers, else from the sentence, else from the limits that are spent.
+
+    For a spent day or month the longest of the three counts: the headers beside it are often about the minute.
+    """
     said = (
         retry_after_s(facts.headers, facts.wait),
-        wait_in_text_s(facts.headers, facts.words),
+        wait_in_text_s(facts.headers, facts.text),
         spent_wait_s(facts.headers, limits_seen(facts.headers, {}), scope),
     )
     waits = [wait for wait in said if wait is not None]
@@ -140,24 +164,24 @@ def _wait_s(kind: ErrorKind, scope: Scope | None, facts: Facts) -> float | None:
 # --- from shapes to facts --------------------------------------------------------------------------------------------
 
 
-def _facts(status: int | None, document: Mapping[str, Any], headers: Mapping[str, str]) -> Facts:
+def _json_facts(status: int | None, document: Mapping[str, Any], headers: Mapping[str, str]) -> ErrorFacts:
     places = _layers(document)
     message = next(filter(None, (_message(place) for place in places)), "")
     raw = next(filter(None, (obj(place.get("metadata")).get("raw") for place in places)), None)
-    said = _message(raw)  # what a gateway's own provider said
+    said = _message(raw)  # OpenRouter: what the provider behind it answered
     names = tuple(dict.fromkeys(name.lower() for place in places for name in _codes(place)))
-    return Facts(
-        status or next((code for place in places for code in _statuses(place)), None),
-        names,
-        clean(f"{message}: {said}" if said else message) or "an error without a message",
-        " ".join((message, string(raw) or said, *names))[:MAX_WORDS],
-        next((hint for place in places for hint in _hints(place)), ""),
-        headers,
+    return ErrorFacts(
+        status=status or next((code for place in places for code in _statuses(place)), None),
+        codes=names,
+        message=clean(f"{message}: {said}" if said else message) or "the provider sent an error without a message",
+        text=" ".join((message, string(raw) or said, *names))[:MAX_TEXT],
+        wait=next((hint for place in places for hint in _hints(place)), ""),
+        headers=headers,
     )
 
 
 def _layers(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The objects that tell of the error, the innermost first; some providers wrap another's in their own."""
+    """The nested objects that describe the error, the innermost first: gateways wrap another's error in their own."""
     layers = [document]
     while len(layers) < _DEPTH and (inner := _inner(layers[0])):
         layers.insert(0, inner)
@@ -171,40 +195,45 @@ def _inner(place: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _unwrapped(value: Any) -> Any:
-    """`value`, or what it holds if it is JSON in a string."""
+    """`value`, or what it holds if it is a string of JSON."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         decoded = decode(value)
         return value if decoded is None else decoded
     return value
 
 
-def _page_facts(status: int, body: bytes, headers: Mapping[str, str]) -> Facts:
-    """The facts of a body that is not JSON: a gateway's page, a line of text, or nothing."""
-    text = body[:MAX_WORDS].decode("utf-8", "replace").strip()
+def _page_facts(status: int, body: bytes, headers: Mapping[str, str]) -> ErrorFacts:
+    """The facts of a body that is not JSON: a gateway's HTML page (by its title), a line of text, or nothing."""
+    text = body[:MAX_TEXT].decode("utf-8", "replace").strip()
     title = _TITLE.search(text)
-    words = clean(_TAG.sub(" ", title[1] if title else text))[:200]
-    message = f"HTTP {status}: {words}" if words else f"HTTP {status} with an empty body"
-    return Facts(status, (), message, text, headers=headers)
+    sentence = clean(_TAG.sub(" ", title[1] if title else text))[:200]
+    message = f"HTTP {status}: {sentence}" if sentence else f"HTTP {status} with an empty body"
+    return ErrorFacts(status, (), message, text, headers=headers)
 
 
 _TITLE = re.compile(r"<title[^>]{0,100}>([^<]{1,300})", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]{0,300}>")
-_WORDS = ("message", "error", "detail", "errors", "msg", "title")
+_SENTENCE_KEYS = ("message", "error", "detail", "errors", "msg", "title")
 
 
 def _message(value: Any, depth: int = _DEPTH) -> str:
+    """The sentence in `value`, whatever it is wrapped in; empty if there is none."""
     held = _unwrapped(value)
     if isinstance(held, str) or depth == 0:
         return string(held)
     if isinstance(held, list):
         found = _message(held[0], depth - 1) if held else ""
     else:
-        found = next(filter(None, (_message(obj(held).get(key), depth - 1) for key in _WORDS)), "")
+        found = next(filter(None, (_message(obj(held).get(key), depth - 1) for key in _SENTENCE_KEYS)), "")
     return found or string(value)
 
 
 def _codes(place: Mapping[str, Any]) -> Iterator[str]:
-    """Every name the error is given, the most telling first."""
+    """Every code that the error is given, the most specific first.
+
+    Google's are in `details` (google.rpc.ErrorInfo and QuotaFailure), Azure's in `innererror`, OpenRouter's in
+    `metadata.limit_source`.
+    """
     for detail in _details(place):
         yield from filter(None, (string(detail.get("error_code")), string(detail.get("reason"))))
         yield from filter(None, (string(obj(failed).get("quotaId")) for failed in items(detail.get("violations"))))
@@ -215,10 +244,11 @@ def _codes(place: Mapping[str, Any]) -> Iterator[str]:
     yield from (str(name) for name in named if isinstance(name, int))
 
 
-_NO_CODES = frozenset({"", "error", "about:blank"})
+_NO_CODES = frozenset({"", "error", "about:blank"})  # say nothing; the last is RFC 9457's default type
 
 
 def _statuses(place: Mapping[str, Any]) -> Iterator[int]:
+    """HTTP statuses in the body, for errors that come inside a 200."""
     for key in ("status_code", "code", "status"):
         value = place.get(key)
         number = (
@@ -229,7 +259,7 @@ def _statuses(place: Mapping[str, Any]) -> Iterator[int]:
 
 
 def _hints(place: Mapping[str, Any]) -> Iterator[str]:
-    """When to come back, as a duration or a moment."""
+    """When to come back, as durations or moments: Google's RetryInfo, fields, and headers that OpenRouter passes on."""
     metadata = obj(place.get("metadata"))
     yield from filter(None, (string(detail.get("retryDelay")) for detail in _details(place)))
     told = (where.get(name) for where in (place, metadata) for name in ("retry_after", "retry_after_seconds"))

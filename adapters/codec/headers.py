@@ -1,4 +1,9 @@
-"""What providers say in headers and error texts of waiting, of limits that are left, and of a request's id."""
+"""Reads response headers: how long to wait, which rate limits are left, and the provider's id of the request.
+
+No two providers agree on the format. Waits come as seconds, milliseconds, HTTP dates or sentences; resets as seconds
+(Cerebras: with a fraction), Go durations (OpenAI, Groq: `6m0s`), ISO 8601 (Anthropic) or Unix milliseconds
+(OpenRouter). All are accepted from every provider: they tell each other apart by their form, and gateways mix them.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,13 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal, cast
+from typing import cast
 
-from adapters.types import LimitSeen, LimitsSeen
+from adapters.types import LimitPer, LimitSeen, LimitsSeen, LimitUnit
 
-Unit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
-Per = Literal["second", "minute", "hour", "day", "month", ""]
-
-MAX_WAIT_S = 31 * 86400.0  # the longest window any provider has is a month
-_EPOCH_S = 1e9  # a number so large is a moment, not a duration
-_EPOCH_MS = 1e12
+MAX_WAIT_S = 31 * 86400.0  # the longest window of any provider is a month: a longer wait is garbage or an attack
+_EPOCH_S = 1e9  # numbers from here on are Unix time (since 2001), not durations: as one this would be 31 years
+_EPOCH_MS = 1e12  # … and from here on in milliseconds
 
 _NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _DURATION = re.compile(r"(?:[0-9]{1,12}(?:\.[0-9]{1,18})?(?:ms|us|µs|ns|d|h|m|s))+")
@@ -33,13 +35,15 @@ _BACK_AT = re.compile(r"regain access on ([0-9]{4}-[0-9]{2}-[0-9]{2}) at ([0-9]{
 
 
 def retry_after_s(headers: Mapping[str, str], hint: str = "") -> float | None:
-    """Seconds to wait as the headers ask, else as `hint` does (a duration or a moment); None if neither says it.
+    """Seconds to wait as the headers ask, else as `hint` from the body does; None if neither says so.
 
-    Dates count from the response's own `Date` header; without one they say nothing. Never below 0 or above 31 days.
+    `retry-after-ms` comes first: OpenAI's SDKs read it before `Retry-After` (RFC 9110, section 10.2.3), because it is
+    the more exact. Moments count from the response's own `Date`, not from our clock, which may be wrong; without that
+    header they say nothing. The result is between 0 and `MAX_WAIT_S`.
     """
     now = _now(headers)
     milliseconds = _number(headers.get("retry-after-ms", ""))
-    if milliseconds:  # some send 0 beside a real retry-after
+    if milliseconds:  # not 0, which some send beside a real retry-after
         return min(milliseconds / 1000, MAX_WAIT_S)
     for value in (headers.get("retry-after", ""), hint):
         if (wait := _wait_s(value, now)) is not None:
@@ -48,7 +52,7 @@ def retry_after_s(headers: Mapping[str, str], hint: str = "") -> float | None:
 
 
 def wait_in_text_s(headers: Mapping[str, str], text: str) -> float | None:
-    """Seconds to wait as an error's sentence asks: `Please try again in 1h53m56.832s.`"""
+    """Seconds to wait as the sentence of an error asks, such as `Please try again in 1h53m56.832s.`; else None."""
     if (back := _BACK_AT.search(text)) is not None:
         return _wait_s(f"{back[1]}T{back[2]}:00Z", _now(headers))
     if (found := _WAIT_IN_TEXT.search(text)) is None:
@@ -60,13 +64,16 @@ def wait_in_text_s(headers: Mapping[str, str], text: str) -> float | None:
 
 
 def spent_wait_s(headers: Mapping[str, str], limits: LimitsSeen, scope: str | None) -> float | None:
-    """Seconds until the last of `limits` that has nothing left is full again, of those that `scope` may be about."""
+    """Seconds until every limit with nothing left is full again, of those whose window fits `scope`; None if unknown.
+
+    For 429s without any other hint: Cerebras and OpenRouter tell the wait only as the reset of the limit that is spent.
+    """
     windows = _WINDOWS.get(scope or "", ())
     spent = [limit for limit in limits if limit.remaining == 0 and limit.per in windows]
     return max((wait for limit in spent if (wait := _until_s(limit, _now(headers))) is not None), default=None)
 
 
-_WINDOWS: Mapping[str, tuple[Per, ...]] = {
+_WINDOWS: Mapping[str, tuple[LimitPer, ...]] = {
     "minute": ("second", "minute", "hour", ""),
     "day": ("day", ""),
     "month": ("month", ""),
@@ -91,7 +98,7 @@ def _now(headers: Mapping[str, str]) -> float | None:
 
 
 def _reset(value: str) -> tuple[float | None, float | None]:
-    """A duration in seconds, or a moment in Unix time, whichever `value` is."""
+    """(duration in seconds, moment in Unix time): one of them, by the form of `value`, or neither."""
     if (number := _number(value)) is not None:
         if number >= _EPOCH_MS:
             return None, number / 1000
@@ -134,13 +141,14 @@ def _unix(moment: datetime) -> float | None:
 
 # --- limits ----------------------------------------------------------------------------------------------------------
 
+# `x-ratelimit-remaining-tokens-minute`, `anthropic-ratelimit-input-tokens-reset`, `ratelimit-limit` (the IETF's draft).
 _LIMIT_HEADER = re.compile(
     r"(?:x-|anthropic-)?ratelimit-(?:"
     r"(?P<what>limit|remaining|reset)(?:-(?P<unit>requests?|req|(?:input-|output-)?tokens))?"
     r"(?:-(?P<per>second|minute|hour|day|month))?"
     r"|(?P<unit_first>requests|(?:input-|output-)?tokens)-(?P<what_last>limit|remaining|reset))"
 )
-_UNITS: Mapping[str, Unit] = {
+_UNITS: Mapping[str, LimitUnit] = {
     "request": "requests",
     "requests": "requests",
     "req": "requests",
@@ -148,40 +156,41 @@ _UNITS: Mapping[str, Unit] = {
     "input-tokens": "input_tokens",
     "output-tokens": "output_tokens",
 }
-PER_MINUTE: Mapping[Unit, Per] = dict.fromkeys(_UNITS.values(), "minute")
+PER_MINUTE: Mapping[LimitUnit, LimitPer] = dict.fromkeys(_UNITS.values(), "minute")
 
 
-def limits_seen(headers: Mapping[str, str], periods: Mapping[Unit, Per]) -> LimitsSeen:
-    """The limits that rate limit headers of the usual spellings tell of.
+def limits_seen(headers: Mapping[str, str], periods: Mapping[LimitUnit, LimitPer]) -> LimitsSeen:
+    """The rate limits in headers of the usual spellings; `periods` gives the window of a unit that names none.
 
-    `periods` is the window of a unit whose header does not name its own.
+    Most providers leave the window out, and it is not the same for all: at Groq, requests are counted by the day and
+    tokens by the minute (console.groq.com/docs/rate-limits).
     """
     facts = []
     for name, value in headers.items():
         if "ratelimit-" in name and (found := _LIMIT_HEADER.fullmatch(name)) is not None:
             unit = _UNITS[found["unit"] or found["unit_first"] or "requests"]
             per = found["per"] or periods.get(unit, "")
-            facts.append((unit, cast("Per", per), found["what"] or found["what_last"], value))
-    return limits_of(facts) if facts else ()
+            facts.append((unit, cast("LimitPer", per), found["what"] or found["what_last"], value))
+    return limits_from(facts) if facts else ()
 
 
-def limits_of(facts: Iterable[tuple[Unit, Per, str, str]]) -> LimitsSeen:
-    """Limits out of single facts (unit, window, `limit`|`remaining`|`reset`, header value); garbage is left out."""
-    seen: dict[tuple[Unit, Per], dict[str, str]] = {}
+def limits_from(facts: Iterable[tuple[LimitUnit, LimitPer, str, str]]) -> LimitsSeen:
+    """Limits from single headers (unit, window, `limit`|`remaining`|`reset`, value); garbage is left out."""
+    seen: dict[tuple[LimitUnit, LimitPer], dict[str, str]] = {}
     for unit, per, what, value in facts:
         seen.setdefault((unit, per), {})[what] = value.strip()
     limits = (_limit(unit, per, said) for (unit, per), said in seen.items())
     return tuple(limit for limit in limits if limit is not None)
 
 
-def _limit(unit: Unit, per: Per, said: Mapping[str, str]) -> LimitSeen | None:
+def _limit(unit: LimitUnit, per: LimitPer, said: Mapping[str, str]) -> LimitSeen | None:
     limit, remaining = _number(said.get("limit", "")), _number(said.get("remaining", ""))
     in_s, at = _reset(said["reset"]) if "reset" in said else (None, None)
     known = any(value is not None for value in (limit, remaining, in_s, at))
     return LimitSeen(unit, per, limit, remaining, in_s, at) if known else None
 
 
-# --- the request's name ----------------------------------------------------------------------------------------------
+# --- the provider's id of the request ---------------------------------------------------------------------------------
 
 _REQUEST_IDS = (
     "x-request-id",
@@ -197,7 +206,7 @@ _REQUEST_IDS = (
 
 
 def request_id(headers: Mapping[str, str]) -> str:
-    """The provider's own name for this request, for its support desk; empty if it gave none."""
+    """The provider's own id of this request, by which its support finds it; empty if it gave none."""
     for name in _REQUEST_IDS:
         if name in headers and (given := headers[name]):
             return given[:200]

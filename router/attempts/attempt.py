@@ -1,4 +1,4 @@
-"""One attempt: guards → adapter → transport → Vote. Whatever a provider does ends in a vote, never in an exception."""
+"""One attempt: guards, adapter, transport, vote. Whatever a provider does ends in a vote, never in an exception."""
 
 from __future__ import annotations
 
@@ -9,39 +9,38 @@ from typing import Any
 
 import structlog
 
+from adapters import Adapter
 from adapters.errors import ErrorKind, ProviderError
-from adapters.types import Adapter, Answer, ChatRequest, Usage
-from router.attempts.deadline import Patience, Timer
-from router.attempts.exchange import Deliver, Exchange
-from router.attempts.structured_output import asked_of, kept
+from adapters.types import Answer, ChatRequest, Usage
+from router.attempts.deadline import Deadline, Patience
+from router.attempts.exchange import Exchange
+from router.attempts.structured_output import conforming, request_for
 from router.core.block import Block
 from router.core.clock import Clock
+from router.core.context import RequestContext
 from router.core.ids import new_id
 from router.core.registry import Seat
-from router.core.sink import CallerGone
-from router.core.vote import Outcome, Vote, VoteRole, cost_usd
+from router.core.sink import CallerGone, Deliver, Speaker
+from router.core.tasks import CancelReason, cancel_reason
+from router.core.tokens import text_tokens
+from router.core.vote import Vote, VoteOutcome, VoteRole, cost_usd
 from router.guards.guards import Ended, Guards, Permit
 from router.upstream.transport import Transport
 
-NOT_NEEDED = "no longer needed"
-"""With this word an attempt is cancelled whose answer can change nothing any more: its vote is `cancelled_early`."""
-
+_NOT_NEEDED = ProviderError(ErrorKind.CANCELLED, "no longer needed")
 _TIMED_OUT = (ErrorKind.TIMEOUT, ErrorKind.FIRST_TOKEN_TIMEOUT)
-_CHARS_PER_TOKEN = 3.5  # for answers whose provider reports no usage; such a vote is marked `usage_estimated`
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is to be tried: one seat, one request, until `deadline` (monotonic).
+    """What is to be tried: one seat, one request, until `deadline` (monotonic seconds).
 
     `silence_s` bounds the wait for the first byte when other seats could still answer in its place, and `may_leave` is
     asked before that wait ends early because the seat is silent for others too. With `deliver` the answer is streamed,
     and every delta the caller may see is handed to it. `ballot` and `deferred` go into the vote.
     """
 
-    request_id: str
-    registry_hash: str
-    request_began: float
+    context: RequestContext
     seq: int
     role: VoteRole
     seat: Seat
@@ -55,8 +54,8 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """What a vote is made from beside the attempt; `queue_ms` is what the guards took."""
+class _Progress:
+    """How far an attempt has come, for its vote; `queue_ms` is the time the guards took."""
 
     vote_id: str
     exchange: Exchange
@@ -64,7 +63,7 @@ class _Facts:
 
 
 class Attempts:
-    """Makes attempts; `record` is told of every vote, once, as soon as it is there.
+    """Makes attempts; `publish` is told of every vote, once, as soon as it is there.
 
     `mask` takes secrets out of what providers say: some repeat the key that they refuse.
     """
@@ -75,21 +74,21 @@ class Attempts:
         guards: Guards,
         adapters: Mapping[str, Adapter],
         transport: Transport,
-        record: Callable[[Vote], None],
+        publish: Callable[[Vote], None],
         mask: Callable[[str], str],
         clock: Clock,
     ) -> None:
         self._guards = guards
         self._adapters = adapters
         self._transport = transport
-        self._record = record
+        self._publish = publish
         self._mask = mask
         self._clock = clock
 
     async def run(self, attempt: Attempt) -> Vote:
         """One try at one seat. Raises only `CancelledError` or `CallerGone`, after the vote has been recorded.
 
-        Cancelled with `NOT_NEEDED` it ends with a vote as ever.
+        Cancelled as `NOT_NEEDED` it ends with a vote like any other, wherever it is.
         """
         vote_id, asked_at = new_id(self._clock), self._clock.monotonic()
         streamed = attempt.deliver is not None and not self._guards.leaks(attempt.seat)
@@ -97,26 +96,26 @@ class Attempts:
             permit = await self._guards.admit(
                 attempt.seat, attempt.request, vote_id, streamed=streamed, probe=attempt.role == "probe"
             )
-        except asyncio.CancelledError as end:
-            if end.args != (NOT_NEEDED,):
+        except asyncio.CancelledError:
+            if cancel_reason() is not CancelReason.NOT_NEEDED:
                 raise
-            facts = _Facts(vote_id, self._exchange(attempt, streamed), 0.0)
-            return self._vote(attempt, facts, "cancelled_early", None, ProviderError(ErrorKind.CANCELLED, NOT_NEEDED))
+            facts = _Progress(vote_id, self._exchange(attempt, streamed), 0.0)
+            return self._vote(attempt, facts, "cancelled_early", None, _NOT_NEEDED)
         exchange = self._exchange(attempt, streamed, _patience(attempt, permit))
-        facts = _Facts(vote_id, exchange, queue_ms=(exchange.began - asked_at) * 1000)
+        facts = _Progress(vote_id, exchange, queue_ms=(exchange.began - asked_at) * 1000)
         if not isinstance(permit, Permit):
             return self._vote(attempt, facts, "refused", None, ProviderError(permit.kind, permit.reason))
         exchange.on_life = permit.alive
         answer: Answer | None = None
         error: ProviderError | None = None
         try:
-            heard = await exchange.run(self._transport, asked_of(attempt.seat, attempt.request))
-            answer = kept(heard, attempt.seat, attempt.request.response_format)
+            heard = await exchange.run(self._transport, request_for(attempt.seat, attempt.request))
+            answer = conforming(heard, attempt.seat, attempt.request.response_format)
         except ProviderError as failure:
             error = masked(failure, self._mask)
-        except (asyncio.CancelledError, CallerGone) as end:
-            if end.args == (NOT_NEEDED,):
-                error = ProviderError(ErrorKind.CANCELLED, NOT_NEEDED)
+        except (asyncio.CancelledError, CallerGone):
+            if cancel_reason() is CancelReason.NOT_NEEDED:
+                error = _NOT_NEEDED
                 return self._vote(attempt, facts, "cancelled_early", None, error)
             error = ProviderError(ErrorKind.CANCELLED, "the caller left")
             self._vote(attempt, facts, "client_gone", None, error)
@@ -132,9 +131,9 @@ class Attempts:
         usage, _ = _usage(attempt.request, exchange)
         took_s = self._clock.monotonic() - exchange.began
         timeouts = attempt.seat.timeouts
-        # Neither a caller in a hurry nor one who left because others hear nothing either says anything of the seat: it
-        # was given less time than its first token may take. The others wait on, and theirs is what the breaker counts;
-        # with everybody's, one hiccup of a second would rest a seat for longer than it lasts.
+        # An attempt with a short deadline says nothing about the seat: it had less time than a first token may take.
+        # Neither does one that was given up because older ones hear nothing either. The breaker counts the older ones:
+        # counting all would open it for longer than a hiccup of a second lasts.
         hurried = exchange.gave_up or (
             error is not None and error.kind in _TIMED_OUT and took_s < min(timeouts.first_token_s, timeouts.total_s)
         )
@@ -150,7 +149,7 @@ class Attempts:
 
     def _exchange(self, attempt: Attempt, stream: bool, patience: Patience | None = None) -> Exchange:
         seat = attempt.seat
-        timer = Timer(
+        limit = Deadline(
             seat.timeouts,
             began=self._clock.monotonic(),
             deadline=attempt.deadline,
@@ -159,13 +158,13 @@ class Attempts:
             patience=patience,
         )
         adapter = self._adapters[seat.target.adapter]
-        return Exchange(seat, adapter, timer, self._clock, attempt.deliver, stream=stream)
+        return Exchange(Speaker(seat, attempt.seq), adapter, limit, self._clock, attempt.deliver, stream=stream)
 
     def _vote(
         self,
         attempt: Attempt,
-        facts: _Facts,
-        outcome: Outcome,
+        facts: _Progress,
+        outcome: VoteOutcome,
         answer: Answer | None,
         error: ProviderError | None,
     ) -> Vote:
@@ -173,15 +172,15 @@ class Attempts:
         usage, estimated = _usage(attempt.request, exchange)
         vote = Vote(
             vote_id=facts.vote_id,
-            request_id=attempt.request_id,
-            registry_hash=attempt.registry_hash,
+            request_id=attempt.context.id,
+            registry_hash=attempt.context.registry.hash,
             seq=attempt.seq,
             role=attempt.role,
             seat=attempt.seat,
             outcome=outcome,
             created_at=self._clock.wall() - (now - exchange.began),
             duration_ms=(now - exchange.began) * 1000,
-            arrival_ms=(now - attempt.request_began) * 1000,
+            arrival_ms=(now - attempt.context.began) * 1000,
             answer=answer,
             error=error,
             status=exchange.status,
@@ -199,7 +198,7 @@ class Attempts:
             ballot=attempt.ballot,
             deferred=attempt.deferred and outcome != "client_gone",  # then nothing will be decided
         )
-        self._record(vote)
+        self._publish(vote)
         return vote
 
 
@@ -210,7 +209,7 @@ def _patience(attempt: Attempt, permit: Permit | Block) -> Patience | None:
 
 
 def masked(error: ProviderError, mask: Callable[[str], str]) -> ProviderError:
-    """The error with secrets taken out of what its provider said."""
+    """The error with secrets masked in its provider's words."""
     return ProviderError(
         error.kind,
         mask(error.message),
@@ -226,9 +225,5 @@ def _usage(request: ChatRequest, exchange: Exchange) -> tuple[Usage, bool]:
     if exchange.usage.output_tokens is not None or not exchange.received_chars:
         return exchange.usage, False
     asked = sum(len(message.text) for message in request.messages)
-    estimate = Usage(input_tokens=_tokens(asked), output_tokens=_tokens(exchange.received_chars))
+    estimate = Usage(input_tokens=text_tokens(asked), output_tokens=text_tokens(exchange.received_chars))
     return estimate.updated_by(exchange.usage), True
-
-
-def _tokens(chars: int) -> int:
-    return -int(-chars // _CHARS_PER_TOKEN)

@@ -1,4 +1,4 @@
-"""How long an exchange may take: one running limit, which moves as the answer comes in."""
+"""Deadlines of one exchange: a single running time limit that moves as the answer comes in."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LOOK_AGAIN_S = 0.1  # what came while this process was busy is read within that
 
 @dataclass(slots=True)
 class Patience:
-    """How long a first token is waited for where another seat could answer: while there is hope.
+    """When waiting for a first token is given up early, where another seat could answer.
 
-    After `late_s` and every tenth of a second from then on it is asked whether waiting is `in_vain`, and whether the
+    After `late_s`, and every tenth of a second from then on, it asks whether waiting is `in_vain`, and whether the
     attempt `may_leave`.
     """
 
@@ -28,18 +28,18 @@ class Patience:
     _was_in_vain: bool = False
 
     def is_over(self) -> bool:
-        """True when two looks in a row found no hope: after the first an answer may have come in that nobody had read
-        because this process was busy."""
+        """True when two checks in a row found that waiting is in vain: after the first, an answer may have arrived that
+        this process was too busy to read."""
         was_in_vain, self._was_in_vain = self._was_in_vain, self.in_vain()
         return was_in_vain and self._was_in_vain and self.may_leave()
 
 
-class Timer:
-    """The one running limit of an exchange; it ends at `deadline` (monotonic) at the latest.
+class Deadline:
+    """The running limit of an exchange; it ends at `deadline` (monotonic seconds) at the latest.
 
     `silence_s` bounds the wait for the first byte when others could still answer in this seat's place, and `patience`
-    may end it earlier; then `gave_up` is True. Moving the limit is for every piece of a stream, so it only notes the
-    new moment: the alarm looks at it when it goes off.
+    may end it earlier; then `gave_up` is True. The limit moves with every piece of a stream, so moving it only notes
+    the new moment: the alarm looks at it when it goes off.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Timer:
             self._set_alarm(self._end)
 
     def error(self, status: int | None) -> ProviderError | None:
-        """What it means that the limit was reached now; None: the caller did not read."""
+        """The error if the limit was reached now; None where it was the caller who did not read."""
         if self.gave_up:
             return ProviderError(ErrorKind.FIRST_TOKEN_TIMEOUT, _GAVE_UP_WORDS, status=status)
         if self._kind is ErrorKind.CANCELLED:
@@ -138,8 +138,8 @@ class Timer:
 
 
 _TIMEOUT_WORDS = {
-    ErrorKind.FIRST_TOKEN_TIMEOUT: "nothing came in time",
-    ErrorKind.STALLED: "the answer stalled",
-    ErrorKind.TIMEOUT: "the time for this attempt ran out",
+    ErrorKind.FIRST_TOKEN_TIMEOUT: "no first token within the time limit",
+    ErrorKind.STALLED: "the stream stalled: no data within the idle limit",
+    ErrorKind.TIMEOUT: "no complete answer within the time limit",
 }
-_GAVE_UP_WORDS = "silent, as others find who have waited longer"
+_GAVE_UP_WORDS = "no first token, and requests that have waited longer at this seat got none either"

@@ -1,38 +1,42 @@
-"""One request to one provider and its answer, whole or streamed, under a limit that moves as the answer comes in."""
+"""One HTTP exchange with a provider: a request and its answer, whole or streamed, under a moving time limit."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 
+from adapters import Adapter
 from adapters.codec.collect import StreamCollector
 from adapters.codec.headers import request_id
 from adapters.codec.sse import SseParser
 from adapters.errors import ErrorKind, ProviderError
-from adapters.types import NO_USAGE, Adapter, Answer, ChatRequest, Delta, LimitsSeen, ToolCallDelta
-from router.attempts.deadline import Timer
+from adapters.types import NO_USAGE, Answer, ChatRequest, Delta, LimitsSeen, ToolCallDelta
+from router.attempts.deadline import Deadline
 from router.core.clock import Clock
-from router.core.registry import Seat
-from router.core.sink import CallerGone
+from router.core.sink import CallerGone, Deliver, Speaker
 from router.upstream.transport import NotSent, Response, Transport
-
-# What to show the caller, whose it is, and the model as its provider names it (None while it has not said);
-# returns True when the caller has seen something of it.
-Deliver = Callable[[Delta, Seat, str | None], Awaitable[bool]]
 
 
 class Exchange:
-    """An exchange under way. Its public fields say how far it got, so that however it ends a vote can tell.
+    """An exchange in progress. Its public fields say how far it came, for the vote, however it ends.
 
     With `deliver` the caller gets the answer piece by piece, with `stream` the provider is asked for pieces too.
     `committed` is True once the caller has seen a part of the answer. `on_life` is called at the first token.
     """
 
     def __init__(
-        self, seat: Seat, adapter: Adapter, timer: Timer, clock: Clock, deliver: Deliver | None, *, stream: bool
+        self,
+        speaker: Speaker,
+        adapter: Adapter,
+        limit: Deadline,
+        clock: Clock,
+        deliver: Deliver | None,
+        *,
+        stream: bool,
     ) -> None:
-        self._seat = seat
+        self._seat = speaker.seat
+        self._speaker = speaker
         self._adapter = adapter
-        self._timer = timer
+        self._limit = limit
         self._clock = clock
         self._deliver = deliver
         self._stream = stream
@@ -44,7 +48,6 @@ class Exchange:
         self.connect_ms: float | None = None
         self.first_token_ms: float | None = None
         self.provider_request_id: str | None = None
-        self.response_model: str | None = None
         self.usage = NO_USAGE
         self.limits_seen: LimitsSeen = ()
         self.received_chars = 0
@@ -52,15 +55,20 @@ class Exchange:
         self._finished: StreamCollector | None = None  # the stream's, once its finish reason has come
 
     @property
+    def response_model(self) -> str | None:
+        """The model that answers, as its provider names it; None while it has not said."""
+        return self._speaker.response_model
+
+    @property
     def gave_up(self) -> bool:
-        """Whether it ended before its limit, because the seat is silent for others too."""
-        return self._timer.gave_up
+        """Whether it was given up before its limit, because the seat is silent for older attempts too."""
+        return self._limit.gave_up
 
     async def run(self, transport: Transport, request: ChatRequest) -> Answer:
         """The provider's answer; raises `ProviderError` for whatever else it does, `CallerGone` from `deliver`."""
         response: Response | None = None
         try:
-            async with self._timer:
+            async with self._limit:
                 response = await self._send(transport, request)
                 self.status, self.connect_ms = response.status, response.connect_ms
                 self.provider_request_id = request_id(response.headers) or None
@@ -72,9 +80,9 @@ class Exchange:
             self.sent = False
             raise
         except TimeoutError:
-            if self._finished is not None:  # whole, although its provider neither says so nor hangs up
+            if self._finished is not None:  # whole: only the end of the stream did not come
                 return self._finished.answer()
-            raise self._timer.error(self.status) or CallerGone() from None
+            raise self._limit.error(self.status) or CallerGone() from None
         finally:
             if response is not None:
                 response.close()
@@ -87,11 +95,11 @@ class Exchange:
         return await transport.send(http, provider=seat.provider.id, connect_s=seat.timeouts.connect_s)
 
     async def _whole(self, response: Response) -> Answer:
-        self._timer.until_next_piece()
+        self._limit.until_next_piece()
         pieces = []
         while piece := await response.piece():
             pieces.append(piece)
-            self._timer.until_next_piece()
+            self._limit.until_next_piece()
         body = b"".join(pieces)
         if 300 <= response.status < 400:
             words = "answered with a redirect, which is not followed"
@@ -99,7 +107,8 @@ class Exchange:
         if response.status >= 400:
             raise self._adapter.parse_error(response.status, response.headers, body)
         answer = self._adapter.parse_response(response.status, response.headers, body)
-        self.usage, self.response_model = answer.usage, answer.response_model or None
+        self.usage = answer.usage
+        self._name(answer.response_model)
         self.received_chars = len(answer.text) + len(answer.reasoning)
         if self._deliver is not None:
             for delta in as_deltas(answer):
@@ -123,11 +132,11 @@ class Exchange:
             if not piece:
                 break
             if self._finished is not None:
-                self._timer.until_last_words()
+                self._limit.until_last_words()
             elif self.first_token_ms is None:
-                self._timer.until_first_token()  # a comment or a role is not yet a sign of life
+                self._limit.until_first_token()  # a comment or a role is not yet a sign of life
             elif events:
-                self._timer.until_next_piece()
+                self._limit.until_next_piece()
         self.leaked = collector.leaked
         if ended:
             await response.finish()
@@ -138,15 +147,20 @@ class Exchange:
         if delta.usage is not None:
             self.usage = self.usage.updated_by(delta.usage)
         if delta.response_model:
-            self.response_model = delta.response_model
+            self._name(delta.response_model)
         if self.first_token_ms is None and (delta.commits or delta.reasoning):
             self.first_token_ms = (self._clock.monotonic() - self.began) * 1000
             self.on_life()
         self.received_chars += len(delta.text) + len(delta.reasoning)
 
+    def _name(self, response_model: str) -> None:
+        """Takes in what the model is called; most providers say so with every piece, and it hardly ever changes."""
+        if response_model and response_model != self._speaker.response_model:
+            self._speaker = Speaker(self._seat, self._speaker.seq, response_model)
+
     async def _hand_on(self, delta: Delta, deliver: Deliver) -> None:
-        self._timer.until_caller_has_read()
-        seen = await deliver(delta, self._seat, self.response_model)
+        self._limit.until_caller_has_read()
+        seen = await deliver(delta, self._speaker)
         self.committed = self.committed or seen
 
 

@@ -17,11 +17,13 @@ from healthcheck.subjects import Subject
 from healthcheck.verdicts import PROBE, Finding, judge
 from router.attempts.attempt import Attempt, Attempts, masked
 from router.core.clock import Clock
+from router.core.context import Options, RequestContext
 from router.core.ids import new_id
 from router.core.registry import Limit, Registry, Seat
+from router.core.sink import Speaker
 from router.guards.gossip.sharing import Sharing
 from router.guards.guards import Guards
-from router.upstream.model_catalogue import is_listed, list_models
+from router.upstream.model_catalogue import list_models
 from router.upstream.transport import Transport
 
 _LEASE_S = 10.0
@@ -70,15 +72,22 @@ class Probing:
         registry, now = self._registry(), self._clock.monotonic()
         seat = registry.seats[seat_id]
         leaked_before = self._guards.leaks(seat)
+        context = RequestContext(
+            id=new_id(self._clock),
+            api="probe",
+            created_at=self._clock.wall(),
+            began=now,
+            deadline=now + seat.timeouts.total_s,
+            registry=registry,
+            options=Options(registry.default_strategy, seat.tier, pinned=seat.id),
+        )
         attempt = Attempt(
-            request_id=new_id(self._clock),
-            registry_hash=registry.hash,
-            request_began=now,
+            context=context,
             seq=1,
             role="probe",
             seat=seat,
             request=PROBE,
-            deadline=now + seat.timeouts.total_s,
+            deadline=context.deadline,
             deliver=_to_nobody,
         )
         vote = await self._attempts.run(attempt)
@@ -97,7 +106,7 @@ class Probing:
             refusal = masked(listed, self._mask)
             self._guards.weather.learn(seats[0], refusal)
             return refusal
-        return frozenset(seat.model.id for seat in seats if is_listed(seat.target, listed))
+        return frozenset(seat.model.id for seat in seats if listed.has(seat.target.model))
 
     def _is_eligible(self, seat: Seat) -> bool:
         block = self._guards.weather.block(seat)
@@ -127,7 +136,7 @@ def build_monitor(probing: Probing, guards: Guards, sharing: Sharing, clock: Clo
     return monitor
 
 
-async def _to_nobody(delta: Delta, seat: Seat, model: str | None) -> bool:
+async def _to_nobody(delta: Delta, speaker: Speaker) -> bool:
     return False
 
 

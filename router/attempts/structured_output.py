@@ -1,4 +1,4 @@
-"""The form that a caller asked of an answer: how a seat is asked for it, and whether what came keeps it."""
+"""Structured output: how a seat is asked for JSON or a JSON Schema, and whether its answer conforms."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _FENCED = re.compile(r"\s*```[A-Za-z]*\n(.*)\n```\s*", re.DOTALL)
 _INSTRUCTION = "Answer with nothing but one JSON object that is valid against this JSON Schema:\n"
 
 
-def asked_of(seat: Seat, request: ChatRequest) -> ChatRequest:
-    """The request as this seat can take it: a model that knows JSON but no schemas is given the schema in words."""
+def request_for(seat: Seat, request: ChatRequest) -> ChatRequest:
+    """The request as this seat can take it: a model with JSON mode but no schemas gets the schema as an instruction."""
     form, supports = request.response_format, seat.model.supports
     if form is None or form.kind != "json_schema" or supports is None or "json_schema" in supports:
         return request
@@ -28,11 +28,11 @@ def asked_of(seat: Seat, request: ChatRequest) -> ChatRequest:
     return replace(request, messages=(instruction, *request.messages), response_format=_JSON_OBJECT)
 
 
-def kept(answer: Answer, seat: Seat, form: ResponseFormat | None) -> Answer:
-    """The answer, if it keeps the form, without a code fence around it; raises `ProviderError` BAD_RESPONSE if not.
+def conforming(answer: Answer, seat: Seat, form: ResponseFormat | None) -> Answer:
+    """The answer without a code fence, if it conforms; else raises `ProviderError` of kind BAD_RESPONSE.
 
-    What was cut, refused or is a tool call has no form to keep. A schema is checked where it was asked for as strict or
-    only in words; elsewhere it is the provider's own promise, which other callers of it live with too.
+    Answers that were cut, refused or call tools are not checked. A schema is checked where it was asked for as strict,
+    or only as an instruction; elsewhere the provider itself promises it.
     """
     if form is None or form.kind == "text" or answer.tool_calls or answer.refusal or answer.finish_reason != "stop":
         return answer

@@ -1,4 +1,4 @@
-"""All that a strategy may do: ask seats for votes and turn one of them into the answer.
+"""All that a strategy may do: ask seats for votes, and turn one of them into the answer.
 
 Failover, deadlines and streaming live here once, so that a strategy is only its decision.
 """
@@ -6,27 +6,28 @@ Failover, deadlines and streaming live here once, so that a strategy is only its
 from __future__ import annotations
 
 import asyncio
-import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from adapters.errors import POLICY
 from adapters.types import ChatRequest
-from router.attempts.attempt import NOT_NEEDED, Attempt
-from router.attempts.exchange import Deliver, as_deltas
-from router.calls.failover import Walk
-from router.calls.race import Race
-from router.calls.relay import Outgoing
+from router.attempts.attempt import Attempt
+from router.attempts.exchange import as_deltas
+from router.calls.failover import Failover
+from router.calls.hedging import Hedges, Race
+from router.calls.relay import Relay
 from router.core.clock import Clock
-from router.core.decision import Choice, Mark
+from router.core.context import RequestContext
+from router.core.decision import Choice
 from router.core.registry import Seat
+from router.core.sink import Deliver, Speaker
+from router.core.stages import Stage, StreamCut, VoteEnded
+from router.core.tasks import CancelReason, cancel
 from router.core.vote import Vote, VoteRole
 from router.guards.retry_budget import RetryBudget
+from router.observe.events import Hub
 
-__all__ = ["Ask", "Asked", "Calls", "Choice", "Mark"]
-
-Tell = Callable[[Mapping[str, Any]], None]
 _LEAST_TIME_S = 0.2  # an attempt that has less left than this would only be cut off
 
 
@@ -41,76 +42,65 @@ class Ask:
     ballot: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hedging:
-    """When a second seat is asked beside a silent first one: after so many seconds, if `may_begin` says so then."""
+class RunsAttempts(Protocol):
+    """What makes an attempt; see `router.attempts.attempt.Attempts`."""
 
-    after_s: Callable[[Seat], float | None]
-    may_begin: Callable[[], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request on its way: what was asked, when, until when, and where its stream goes if it has one.
-
-    `tell` hears of each stage as it comes. With `deferred`, votes are written when the request is decided, with what
-    they counted for. With `goes_on`, another seat continues a stream that was cut.
-    """
-
-    request_id: str
-    registry_hash: str
-    request: ChatRequest
-    began: float
-    deadline: float
-    deliver: Deliver | None = None
-    tell: Tell | None = None
-    deferred: bool = False
-    goes_on: bool = False
-    hedging: Hedging | None = None
+    async def run(self, attempt: Attempt) -> Vote: ...
 
 
 class Calls:
-    """The calls of one request, each made by `attempt`. `votes` are all attempts so far, in the order of their end."""
+    """The calls of one request. `votes` are all attempts so far, in the order in which they ended.
+
+    With `deliver` the caller wants a stream. While `holds_back` is True nothing is delivered, since another strategy
+    may still take over. With `deferred`, votes are written when the request is decided, with what they counted for.
+    """
 
     def __init__(
-        self, asked: Asked, attempt: Callable[[Attempt], Awaitable[Vote]], clock: Clock, retries: RetryBudget
+        self,
+        context: RequestContext,
+        request: ChatRequest,
+        *,
+        attempts: RunsAttempts,
+        events: Hub,
+        clock: Clock,
+        retries: RetryBudget,
+        hedges: Hedges,
+        deliver: Deliver | None = None,
+        deferred: bool = False,
     ) -> None:
-        self._asked = asked
-        self._attempt = attempt
+        self._context = context
+        self._attempts = attempts
+        self._events = events
         self._clock = clock
         self._retries = retries
+        self._hedges = hedges
+        self._deliver = deliver
+        self._options = context.registry.strategies[context.options.strategy]
+        self._deferred = deferred
         self._seq = 0
+        self.request = request
         self.votes: list[Vote] = []
-        self.holds_back = False  # while another strategy may still take over, nothing is delivered
-
-    @property
-    def request(self) -> ChatRequest:
-        """What the caller asked."""
-        return self._asked.request
+        self.holds_back = False
+        self.watched = events.is_watched(context.id)
 
     @property
     def streamed(self) -> bool:
         """Whether the caller wants the answer as a stream."""
-        return self._asked.deliver is not None
-
-    @property
-    def watched(self) -> bool:
-        """Whether anybody wants to be told of each stage."""
-        return self._asked.tell is not None
+        return self._deliver is not None
 
     @property
     def seed(self) -> int:
-        """The seed of everything that is shuffled for this request: its id, so that it can be known again."""
-        return zlib.crc32(self._asked.request_id.encode())
+        """The seed of everything that is drawn for this request."""
+        return self._context.seed
 
     def remaining_s(self) -> float:
         """Seconds until the request's deadline."""
-        return self._asked.deadline - self._clock.monotonic()
+        return self._context.deadline - self._clock.monotonic()
 
-    def tell(self, stage: str, **facts: Any) -> None:
-        """Shows a stage to a caller who watches."""
-        if self._asked.tell is not None:
-            self._asked.tell({"stage": stage, **facts})
+    def tell(self, stage: Stage) -> None:
+        """Tells a stage to whoever watches this request."""
+        if self.watched:
+            self._events.reached(self._context.id, stage)
 
     async def answer(
         self,
@@ -121,29 +111,30 @@ class Calls:
         ballot: Mapping[str, Any] | None = None,
         spare_s: float = 0.0,
     ) -> Choice:
-        """Walks the seats until one answers, as `POLICY` says after each failure; streams if the caller wants that.
+        """Asks one seat after another until one answers, as `POLICY` says after each failure; streams if asked to.
 
-        Once part of an answer has gone out its failure is the request's, unless another seat may go on from there.
+        Once part of an answer has gone out its failure is the request's, unless another seat may continue from there.
         `spare_s` of the deadline are left to whoever has something else to give.
         """
-        deadline = self._asked.deadline - spare_s
-        walk = Walk(seats, self._retries)
-        outgoing = Outgoing(self._asked.deliver, request or self._asked.request, goes_on=self._asked.goes_on)
-        while self.remaining_s() - spare_s > _LEAST_TIME_S and (seat := walk.next()):
-            ask = Ask(seat, role, outgoing.request_for(seat), ballot=ballot)
-            vote = await self._heard(ask, walk, outgoing, deadline)
-            whole = await outgoing.end(vote) if vote.ok else None
+        deadline = self._context.deadline - spare_s
+        failover = Failover(seats, self._retries)
+        goes_on = self._options.on_cut == "continue"
+        relay = Relay(self._deliver, request or self.request, goes_on=goes_on)
+        while self.remaining_s() - spare_s > _LEAST_TIME_S and (seat := failover.next()):
+            ask = Ask(seat, role, relay.request_for(seat), ballot=ballot)
+            vote = await self._heard(ask, failover, relay, deadline)
+            whole = await relay.end(vote) if vote.ok else None
             if whole is not None:
-                return _answered(whole, outgoing.seams)
-            if vote.committed or outgoing.is_cut:
-                pause_s = walk.after_a_cut(vote, may_go_on=outgoing.cut())
-                self.tell("cut", provider=seat.provider.id, model=seat.model.id, goes_on=pause_s is not None)
+                return _answered(whole, relay.seams)
+            if vote.committed or relay.is_cut:
+                pause_s = failover.after_a_cut(vote, may_go_on=relay.cut())
+                self.tell(StreamCut(seat.provider.id, seat.model.id, goes_on=pause_s is not None))
             else:
-                pause_s = walk.after(vote, self.remaining_s() - spare_s - _LEAST_TIME_S)
+                pause_s = failover.after(vote, self.remaining_s() - spare_s - _LEAST_TIME_S)
             if pause_s is None:
                 break
             await asyncio.sleep(pause_s)
-        return Choice(error=walk.error)
+        return Choice(error=failover.error)
 
     async def gather(
         self,
@@ -157,7 +148,7 @@ class Calls:
         """Makes all calls at once, for whole answers; the votes come in the order of their arrival, whatever they are.
 
         Ends when all are in, when `enough` says so of those that are, when their time is over, or so many seconds after
-        a vote as `grace` gives the rest then. Who is still out is cancelled, and its vote says `cancelled_early`. A
+        a vote as `grace` gives the rest then. What is still out is cancelled, and its vote says `cancelled_early`. A
         failed call is replaced by one to the next of the `spares`, as `POLICY` and the budget of retries allow.
         """
         began = self._clock.monotonic()
@@ -181,32 +172,36 @@ class Calls:
                 more_s = grace(votes, now - began)
                 until = until if more_s is None else min(until, now + more_s)
         except BaseException:
-            await _end(out)
+            for task in out:
+                task.cancel()
+            await asyncio.gather(*out, return_exceptions=True)
             raise
-        return [*votes, *await _end(out, NOT_NEEDED)]
+        return [*votes, *await _called_off(out)]
 
     async def deliver(self, vote: Vote) -> None:
         """Hands an answer that is already there to the caller's stream, if there is one."""
-        if self._asked.deliver is not None and vote.answer is not None and not self.holds_back:
+        if self._deliver is not None and vote.answer is not None and not self.holds_back:
+            speaker = Speaker(vote.seat, len(self.votes), vote.response_model)
             for delta in as_deltas(vote.answer):
-                await self._asked.deliver(delta, vote.seat, vote.response_model)
+                await self._deliver(delta, speaker)
 
-    async def _heard(self, ask: Ask, walk: Walk, outgoing: Outgoing, deadline: float) -> Vote:
+    async def _heard(self, ask: Ask, failover: Failover, relay: Relay, deadline: float) -> Vote:
         """The vote of one seat, or of the next one if the first is silent for too long and that is hedged against."""
-        hedging, may_leave = self._asked.hedging, walk.may_leave if walk.others_wait else None
-        after_s = hedging.after_s(ask.seat) if hedging and may_leave and not outgoing.is_cut else None
-        if hedging is None or after_s is None:
-            return await self._try(ask, deadline=deadline, may_leave=may_leave, deliver=outgoing.deliver)
+        may_leave = failover.may_leave if failover.others_wait else None
+        hedge = self._options.hedge if may_leave and not relay.is_cut else None
+        after_s = self._hedges.after_s(hedge, ask.seat, streamed=self.streamed) if hedge else None
+        if hedge is None or after_s is None:
+            return await self._try(ask, deadline=deadline, may_leave=may_leave, deliver=relay.deliver)
 
         async def first(deliver: Deliver | None) -> Vote:
             return await self._try(ask, deadline=deadline, may_leave=may_leave, deliver=deliver)
 
         async def second(deliver: Deliver | None) -> Vote:
-            seat = walk.next() or ask.seat
+            seat = failover.next() or ask.seat
             return await self._try(replace(ask, seat=seat, role="hedge"), deadline=deadline, deliver=deliver)
 
-        race = Race(outgoing.deliver)
-        return (await race.run(first, second, after_s=after_s, may_begin=hedging.may_begin))[-1]
+        race = Race(relay.deliver)
+        return await race.run(first, second, after_s=after_s, may_begin=lambda: self._hedges.may_begin(hedge))
 
     def _begin(self, ask: Ask, until: float) -> asyncio.Task[Vote]:
         end = until if ask.timeout_s is None else min(until, self._clock.monotonic() + ask.timeout_s)
@@ -227,33 +222,31 @@ class Calls:
     ) -> Vote:
         self._seq += 1
         attempt = Attempt(
-            request_id=self._asked.request_id,
-            registry_hash=self._asked.registry_hash,
-            request_began=self._asked.began,
+            context=self._context,
             seq=self._seq,
             role=ask.role,
             seat=ask.seat,
-            request=ask.request or self._asked.request,
+            request=ask.request or self.request,
             deadline=deadline,
             # A seat may stay silent for half of what is left while others stand behind it, so that they get a turn.
             silence_s=self.remaining_s() / 2 if may_leave else None,
             may_leave=may_leave,
             deliver=deliver,
             ballot=ask.ballot,
-            deferred=self._asked.deferred,
+            deferred=self._deferred,
         )
-        vote = await self._attempt(attempt)
+        vote = await self._attempts.run(attempt)
         self.votes.append(vote)
         if self.watched:
-            self.tell("vote", **_shown(vote))
+            self.tell(_ended(vote))
         return vote
 
 
-async def _end(out: Iterable[asyncio.Task[Vote]], why: str | None = None) -> list[Vote]:
+async def _called_off(out: Iterable[asyncio.Task[Vote]]) -> list[Vote]:
     """Cancels what is still out, and waits until its connections are closed."""
     tasks = list(out)
     for task in tasks:
-        task.cancel(why)
+        cancel(task, CancelReason.NOT_NEEDED)
     ended = await asyncio.gather(*tasks, return_exceptions=True)
     return [vote for vote in ended if isinstance(vote, Vote)]
 
@@ -264,12 +257,12 @@ def _answered(vote: Vote, seams: Sequence[Mapping[str, Any]]) -> Choice:
     return Choice(winner=vote, votes_counted=1, flags=("continued",), details={"seams": list(seams)})
 
 
-def _shown(vote: Vote) -> dict[str, Any]:
-    return {
-        "provider": vote.seat.provider.id,
-        "model": vote.seat.model.id,
-        "role": vote.role,
-        "outcome": vote.outcome,
-        "error_type": vote.error_type,
-        "ms": round(vote.duration_ms),
-    }
+def _ended(vote: Vote) -> VoteEnded:
+    return VoteEnded(
+        provider=vote.seat.provider.id,
+        model=vote.seat.model.id,
+        role=vote.role,
+        outcome=vote.outcome,
+        error_type=vote.error_type,
+        ms=round(vote.duration_ms),
+    )

@@ -1,4 +1,4 @@
-"""Which seat is asked next when one has failed, and after which pause; makes no calls itself."""
+"""Failover: which seat is asked after one has failed, and after which pause. It makes no calls itself."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from router.guards.retry_budget import RetryBudget
 
 _WORTH_A_REPEAT = (ErrorKind.CONNECTION, ErrorKind.SERVER_ERROR)
 _WORTH_GOING_ON = (ErrorKind.CONNECTION, ErrorKind.BAD_RESPONSE)
-_ANOTHER = ProviderError(ErrorKind.BAD_RESPONSE, "it began another answer instead of going on")
+_ANOTHER = ProviderError(ErrorKind.BAD_RESPONSE, "it began another answer instead of continuing the one that was cut")
 _PAUSE_S = 0.2  # before a seat that broke is asked again
 
 
-class Walk:
-    """A walk over seats until one answers. One of them may be asked a second time, once per walk.
+class Failover:
+    """Goes over seats in order until one answers. One of them may be asked a second time, once per request.
 
-    When most requests need a second call the budget of retries ends, so that an outage is not answered with a storm.
+    Every call after the first is paid from the retry budget, so that an outage does not turn into a retry storm.
     """
 
     def __init__(self, seats: Iterable[Seat], retries: RetryBudget) -> None:
@@ -31,7 +31,7 @@ class Walk:
 
     @property
     def others_wait(self) -> bool:
-        """Whether somebody else stands behind the seat that was taken."""
+        """Whether another seat could still be asked after this one."""
         return bool(self._waiting)
 
     def next(self) -> Seat | None:
@@ -39,12 +39,12 @@ class Walk:
         return self._waiting.pop(0) if self._waiting else None
 
     def may_leave(self) -> bool:
-        """Whether the seat that is being asked may be left for the next one; that second call is paid for now."""
+        """Whether the seat that is being asked may be given up for the next one; that call is paid for now."""
         self._is_paid = bool(self._waiting) and (self._is_paid or self._retries.try_again())
         return self._is_paid
 
     def after(self, vote: Vote, remaining_s: float) -> float | None:
-        """Takes in a failure; the pause before the next seat, in seconds, or None: the walk is over."""
+        """Takes in a failure; returns the pause before the next call in seconds, None when no further seat is asked."""
         self.error = vote.error or self.error
         seat, pause_s = vote.seat, self._pause_s(vote) if self._may_repeat else None
         if pause_s is not None and pause_s < remaining_s:
@@ -56,7 +56,7 @@ class Walk:
         return pause_s if self._may_go_on(vote) else None
 
     def after_a_cut(self, vote: Vote, *, may_go_on: bool) -> float | None:
-        """Takes in that a stream broke which the caller has begun to hear: another seat may go on, or the same one."""
+        """Takes in that a stream broke after its first byte: another seat may continue it, or the same one."""
         self.error = vote.error or _ANOTHER
         if not self._waiting and self._may_repeat and self.error.kind in _WORTH_GOING_ON:
             self._may_repeat = False
@@ -70,10 +70,10 @@ class Walk:
         return is_paid or self._retries.try_again()
 
     def _pause_s(self, vote: Vote) -> float | None:
-        """How long to wait before the same seat is asked once more, or None: not at all.
+        """Seconds to wait before the same seat is asked once more, or None where it is not.
 
-        A seat that asked for a short wait is worth it if nobody is better placed; one that broke, if there is nobody
-        else. Never one that was silent: it would be silent again, and the time is gone.
+        The preferred seat is worth a short Retry-After; a seat that broke is worth a second call only if it is the last
+        one. A silent seat never is: it would most likely be silent again, and the time is gone.
         """
         provider, told_s, kind = vote.seat.provider, self.error.retry_after_s, self.error.kind
         short = told_s is not None and told_s <= provider.retry_after_max_s

@@ -1,39 +1,21 @@
-"""Second attempts while a first one is still silent: when they begin, and how many there may be."""
+"""Hedging: a second attempt beside one that is silent for far longer than usual; the first to speak is heard."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable
 
-from adapters.types import NOTHING
+from adapters.types import Delta
 from router.core.clock import Clock
-from router.core.duration import parse_duration
-from router.core.registry import Registry, Seat, Strategy
+from router.core.registry import Seat
+from router.core.sink import Deliver, Speaker
+from router.core.strategy_options import Hedge
+from router.core.tasks import CancelReason, cancel
+from router.core.vote import Vote
 from router.guards.latency import Pace
 from router.guards.retry_budget import RetryBudget
 
 _WINDOW_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Hedge:
-    """A second seat is asked after `after_s`, or so many `times` the first one's p95; for a `share` of the requests."""
-
-    share: float
-    after_s: float | None = None
-    times: float | None = None
-
-
-def hedge_of(registry: Registry, strategy: Strategy) -> Hedge | None:
-    """What the registry says of hedging for a strategy; by default there is none."""
-    options: Mapping[str, Any] | None = registry.strategies.get(strategy, NOTHING).get("hedge")
-    if options is None:
-        return None
-    after, share = str(options["after"]), float(options["budget"].rstrip("%")) / 100
-    if after.endswith("p95"):
-        return Hedge(share, times=float(after.partition("x")[0]))
-    return Hedge(share, after_s=parse_duration(after))
 
 
 class Hedges:
@@ -45,11 +27,11 @@ class Hedges:
         self._budgets: dict[float, RetryBudget] = {}
 
     def request(self, hedge: Hedge) -> None:
-        """Counts one request that may be hedged."""
+        """Counts one request that may be hedged: the budget is a share of them."""
         self._budget(hedge).request()
 
     def after_s(self, hedge: Hedge, seat: Seat, *, streamed: bool) -> float | None:
-        """After how many seconds of silence a second seat is asked; None while nobody knows what is usual for this."""
+        """After how many seconds of silence a second seat is asked; None while nobody knows what is usual here."""
         if hedge.times is None:
             return hedge.after_s
         usual_s = self._pace.p95_s(seat.id, streamed=streamed)
@@ -61,3 +43,76 @@ class Hedges:
 
     def _budget(self, hedge: Hedge) -> RetryBudget:
         return self._budgets.setdefault(hedge.share, RetryBudget(self._clock, hedge.share, _WINDOW_S, floor=1))
+
+
+Run = Callable[[Deliver | None], Awaitable[Vote]]
+
+
+class Race:
+    """Two attempts at one answer, in a lane each: the caller hears one lane only, from its first word to its last."""
+
+    def __init__(self, to: Deliver | None) -> None:
+        self._to = to
+        self._lanes: list[asyncio.Task[Vote]] = []
+        self._speaker: int | None = None
+        self._spoken = asyncio.Event()
+
+    async def run(self, first: Run, second: Run, *, after_s: float, may_begin: Callable[[], bool]) -> Vote:
+        """The decisive vote: an answer, if either attempt gives one.
+
+        The second begins when the first has been silent for `after_s`, and only if `may_begin` says so then.
+        """
+        self._begin(first)
+        try:
+            spoken = asyncio.create_task(self._spoken.wait())
+            try:
+                await asyncio.wait([*self._lanes, spoken], timeout=after_s, return_when=asyncio.FIRST_COMPLETED)
+                if not (self._lanes[0].done() or self._spoken.is_set()) and may_begin():
+                    self._begin(second)
+                return await self._decided(spoken)
+            finally:
+                spoken.cancel()
+        except BaseException:
+            for lane in self._lanes:
+                lane.cancel()
+            await asyncio.gather(*self._lanes, return_exceptions=True)
+            raise
+
+    async def _decided(self, spoken: asyncio.Task[bool]) -> Vote:
+        ended: list[Vote] = []
+        out, called_off = set(self._lanes), set[asyncio.Task[Vote]]()
+        while out:
+            await asyncio.wait(out if spoken.done() else {*out, spoken}, return_when=asyncio.FIRST_COMPLETED)
+            ended += [lane.result() for lane in out if lane.done()]
+            out = {lane for lane in out if not lane.done()}
+            heard = self._lanes[self._speaker] if self._speaker is not None else None
+            if heard is not None or any(vote.ok for vote in ended):
+                for lane in out - called_off - {heard}:
+                    called_off.add(lane)
+                    cancel(lane, CancelReason.NOT_NEEDED)
+        return max(ended, key=lambda vote: (vote.ok, vote.committed, vote.outcome == "failed", vote.arrival_ms))
+
+    def _begin(self, run: Run) -> None:
+        number = len(self._lanes)
+        self._lanes.append(asyncio.create_task(_vote(run(self._lane(number))), name=f"lane {number}"))
+
+    def _lane(self, number: int) -> Deliver | None:
+        to = self._to
+        if to is None:
+            return None
+
+        async def deliver(delta: Delta, speaker: Speaker) -> bool:
+            if self._speaker is None and (delta.commits or delta.reasoning):
+                self._speaker = number
+                self._spoken.set()
+            if self._speaker == number:
+                return await to(delta, speaker)
+            if self._speaker is not None:
+                await asyncio.Event().wait()  # until it is called off, which is at once
+            return False
+
+        return deliver
+
+
+async def _vote(running: Awaitable[Vote]) -> Vote:
+    return await running

@@ -1,4 +1,4 @@
-"""Goes on with an answer whose stream was cut: whether another model may, and what it is asked."""
+"""Resumes an answer whose stream was cut: whether another model may continue it, and what it is asked."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from adapters.types import ChatRequest, Message, Text
+from router.core.tokens import text_tokens
 
-_CHARS_PER_TOKEN = 3.5
 _LEAST_TOKENS = 32  # room for the words that are taken up once more, and for an end
 _WORDS_TAKEN_UP = 6
 _CHARS_TAKEN_UP = 80
 # After a bare "go on" one can only guess whether a space or half a word is missing between the two texts. The last
-# words once more make the seam certain, and `Seam` takes them out.
+# words once more make the seam certain, and `Splice` takes them out.
 _GO_ON = (
     "Your answer was cut off. Write only the rest of it: take up its last words once more, exactly as they stand, "
     "then go on from there.\nIts last words: {}\nDo not start over, and add no remark, label or quotes."
@@ -20,7 +20,7 @@ _GO_ON = (
 
 
 def may_continue(request: ChatRequest, said: str, *, tool_calls_seen: bool) -> bool:
-    """True if another model can go on unnoticed: there is plain text to go on from, and neither JSON nor a tool call.
+    """True if another model can continue unnoticed: plain text was sent, and neither JSON nor a tool call.
 
     Half a JSON document or half a call is not joined: one wrong character makes it useless, and a call may be acted on.
     """
@@ -33,7 +33,7 @@ def continuation_request(request: ChatRequest, said: str, *, prefill: bool) -> C
 
     With `prefill` the conversation ends with the answer so far, and the model writes on in it; its wire must allow
     that. Without, the user asks to go on. White space at the end of `said` is not sent: some wires refuse it there, and
-    the model brings its own, which `Seam` joins. What was said counts towards the caller's `max_tokens`.
+    the model brings its own, which `Splice` joins. What was said counts towards the caller's `max_tokens`.
     """
     heard = said.rstrip()
     messages = tuple(_with_answer(request.messages, heard))
@@ -41,7 +41,7 @@ def continuation_request(request: ChatRequest, said: str, *, prefill: bool) -> C
         messages = (*messages, Message("user", (Text(_GO_ON.format(_last_words(heard))),)))
     params = dict(request.params)
     if (asked := params.get("max_tokens")) is not None:
-        params["max_tokens"] = max(_LEAST_TOKENS, asked - int(len(heard) / _CHARS_PER_TOKEN))
+        params["max_tokens"] = max(_LEAST_TOKENS, asked - text_tokens(len(heard)))
     return replace(request, messages=messages, params=params)
 
 

@@ -1,7 +1,7 @@
-"""Joins the text of a second model to the answer of a first whose stream was cut, without a word twice or missing.
+"""Splices a continuation onto the answer whose stream was cut, without a word twice or missing.
 
-Told to go on, a model rarely begins exactly where the text ended: it takes up the last words, the last sentence or the
-whole answer once more, and puts a label, dots or quotes before it. `Seam` removes that from the beginning of the
+Told to continue, a model rarely begins exactly where the text ended: it repeats the last words, the last sentence or
+the whole answer, and puts a label, dots or quotes before it. `Splice` removes that from the beginning of the
 continuation, while it streams, and nothing else.
 
 Text alone does not always tell a repetition from new words: after "ha ha", a continuation "ha ha" may be the same two
@@ -42,7 +42,7 @@ _CLOSING = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "
 _LEADS: tuple[tuple[str, ...], ...] = (_LABELS, ("…", "..."), tuple(_CLOSING))
 
 
-class Seam:
+class Splice:
     """Joins a continuation to `said`: what is fed piece by piece comes out without what `said` already has.
 
     Text is held back only while it could still be a repetition. White space counts as equal whatever its kind, and is

@@ -1,19 +1,32 @@
-"""Shows a streamed answer while it comes: a vote or council as it happens, then the answer's text.
+"""Shows a streamed answer while it comes: the decision as it is made, then the answer's text.
 
-On a terminal the scene is drawn over itself; anywhere else each event is a line beside the answer.
+On a terminal the scene is drawn over itself; anywhere else each stage is a line on standard error.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, TextIO
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from router.cli.progress import MOST_LINES, Event, Scene, fit, lines, told
+from router.cli.output import Screen, console, screen
+from router.cli.progress import MOST_LINES, Scene, in_words
+from router.core.stages import Stage
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+_BAR = 20  # columns of the longest bar of a tally
+_COLOURS = {None: "dim", True: "green", False: "red"}
 
 
-class View(Protocol):
+class AnswerView(Protocol):
     """Where a streamed answer is shown. `close` ends the last line, however the stream ended."""
 
-    def event(self, event: Event) -> None: ...
+    def stage(self, stage: Stage) -> None: ...
 
     def text(self, text: str) -> None: ...
 
@@ -21,20 +34,19 @@ class View(Protocol):
 
 
 class PlainView:
-    """The answer on `out` and nothing else; what happens is told line by line on `aside`."""
+    """The answer on `out` and nothing else; each stage is a line on `aside`."""
 
     def __init__(self, out: TextIO, aside: TextIO) -> None:
         self._out = out
         self._aside = aside
         self._open_line = False
 
-    def event(self, event: Event) -> None:
-        """Says what has happened."""
-        if note := told(event):
-            print(note, file=self._aside, flush=True)
+    def stage(self, stage: Stage) -> None:
+        """Prints the stage in words."""
+        print(in_words(stage), file=self._aside, flush=True)
 
     def text(self, text: str) -> None:
-        """A piece of the answer."""
+        """Prints a piece of the answer."""
         print(text, end="", file=self._out, flush=True)
         self._open_line = not text.endswith("\n")
 
@@ -45,49 +57,152 @@ class PlainView:
 
 
 class LiveView:
-    """A terminal of `width` × `height`: the scene is drawn over itself until the answer comes, and stands above it."""
+    """A terminal of `height` lines: the scene is drawn over itself until the answer's text comes, and stays above it.
 
-    def __init__(self, out: TextIO, width: int, height: int, *, colours: bool) -> None:
-        self._answer = PlainView(out, out)
+    A scene taller than the terminal is cut, since what has left the screen at its top could not be drawn over.
+    """
+
+    def __init__(self, out: TextIO, on: Screen, height: int) -> None:
         self._out = out
-        self._width = width
+        self._console = console(on, out)
         self._height = height
-        self._colours = colours
+        self._answer = PlainView(out, out)
         self._scene = Scene()
-        self._drawn = 0
+        self._live: Live | None = None
         self._answering = False
         self._late: list[str] = []
 
-    def event(self, event: Event) -> None:
-        """Draws the scene anew; while the answer is being written, keeps the news for below it."""
-        self._scene = self._scene.after(event)
+    def stage(self, stage: Stage) -> None:
+        """Draws the scene again; once the answer's text has begun, the stage is kept to be shown below it."""
+        self._scene = self._scene.after(stage)
         if not self._answering:
-            self._draw(self._scene)
-        elif (note := told(event)) and len(self._late) < MOST_LINES:
-            self._late.append(note)
+            self._redraw()
+        elif len(self._late) < MOST_LINES:
+            self._late.append(in_words(stage))
 
     def text(self, text: str) -> None:
-        """A piece of the answer."""
+        """Prints a piece of the answer; the first one ends the drawing of the scene."""
         if not self._answering:
             self._answering = True
-            self._draw(self._scene.settled())
-            if self._drawn:
-                print(file=self._out)
+            self._settle(self._scene.settled())
         self._answer.text(text)
 
     def close(self) -> None:
-        """Ends the answer's last line, and tells what happened meanwhile."""
+        """Ends the answer's last line, and tells the stages that came after its beginning."""
+        if not self._answering:
+            self._settle(self._scene)
         self._answer.close()
-        for note in self._late:
-            print(fit(note, self._width), file=self._out)
+        self._print([text_line(note) for note in self._late])
 
-    def _draw(self, scene: Scene) -> None:
-        shown = lines(scene, self._width, self._paint)
-        if len(shown) >= self._height:  # what has left the screen at its top cannot be drawn over
-            shown = [*shown[: self._height - 2], f"… and {len(shown) - self._height + 2} more"]
-        back = f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
-        print(back + "".join(f"{line}\n" for line in shown), end="", file=self._out, flush=True)
-        self._drawn = len(shown)
+    def _redraw(self) -> None:
+        from rich.console import Group
 
-    def _paint(self, text: str, colour: str) -> str:
-        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text
+        if self._live is None:
+            self._live = live(self._console)
+            self._live.start()
+        self._live.update(Group(*self._lines(self._scene)), refresh=True)
+
+    def _settle(self, scene: Scene) -> None:
+        """Replaces what was drawn by a last scene that stays."""
+        if self._live is not None:
+            self._live.stop()
+        lines = self._lines(scene)
+        self._print(lines)
+        if lines and self._answering:
+            print(file=self._out, flush=True)
+
+    def _print(self, lines: Sequence[RenderableType]) -> None:
+        from rich.console import Group
+
+        self._console.print(Group(*lines), end="")  # a bare text would lose its own way of being cut
+
+    def _lines(self, scene: Scene) -> list[RenderableType]:
+        return cut(drawn(scene, self._console.width), self._height - 1)
+
+
+def live(terminal: Console, *, transient: bool = True) -> Live:
+    """An area of a terminal that is drawn over itself when told to; when it ends it is wiped away if `transient`.
+
+    What is drawn must have fewer lines than the terminal.
+    """
+    from rich.live import Live
+
+    return Live(
+        console=terminal,
+        auto_refresh=False,
+        transient=transient,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        vertical_overflow="visible",
+    )
+
+
+def cut(lines: Sequence[RenderableType], height: int) -> list[RenderableType]:
+    """The lines that fit into `height`, the last one saying how many more there are."""
+    if len(lines) <= height:
+        return list(lines)
+    shown = max(0, height - 1)
+    return [*lines[:shown], text_line(f"… and {len(lines) - shown} more")]
+
+
+def drawn(scene: Scene, width: int) -> list[RenderableType]:
+    """The scene as lines; names take at most half of the `width`, so that what is said of them can be seen."""
+    seats = _padded([row.seat for row in scene.rows], width // 2)
+    keys = _padded(scene.counts, width // 2)
+    most = max(scene.counts.values(), default=0)
+    return [
+        *([text_line(scene.title)] if scene.title else []),
+        *(text_line(f"{seat}  {row.state}", _COLOURS[row.good]) for seat, row in zip(seats, scene.rows, strict=True)),
+        *(
+            text_line(f"{key}  {'█' * _length(number, most)} {number:g}")
+            for key, number in zip(keys, scene.counts.values(), strict=True)
+        ),
+        *([text_line(f"{scene.out} still out")] if scene.out else []),
+        *map(text_line, scene.notes),
+    ]
+
+
+def _padded(names: Iterable[str], most: int) -> list[str]:
+    """The names in one column, as wide as the longest of them and at most `most`."""
+    from rich.text import Text
+
+    texts = [Text(name) for name in names]
+    width = min(most, max((text.cell_len for text in texts), default=0))
+    for text in texts:
+        text.truncate(width, overflow="ellipsis", pad=True)
+    return [text.plain for text in texts]
+
+
+@contextmanager
+def spinner(words: str) -> Iterator[None]:
+    """Shows on standard error that something is under way, and for how long; nothing where that is no terminal."""
+    on = screen(sys.stderr)
+    if not on.tty:
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console(on, sys.stderr), transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
+        progress.add_task(words, total=None)
+        yield
+
+
+def _length(number: float, most: float) -> int:
+    return max(1, round(_BAR * number / most)) if number > 0 else 0
+
+
+def text_line(text: str, style: str = "") -> RenderableType:
+    """One line of literal text, cut at the edge of the terminal."""
+    from rich.text import Text
+
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
+def answer_view(on: Screen) -> AnswerView:
+    """The view for standard output."""
+    if on.tty:
+        return LiveView(sys.stdout, on, shutil.get_terminal_size().lines)
+    return PlainView(sys.stdout, sys.stderr)

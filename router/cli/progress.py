@@ -1,34 +1,52 @@
-"""What is known of a vote or council under way: each seat's state, the count, the ballots, in lines for a terminal.
+"""What is known of a decision under way, as frozen values: a scene to draw, and each stage in one line of words.
 
-The daemon tells its progress as events: a `stage` and its facts. All names and answers in them are hostile text. What
-nobody here knows is left out: a newer daemon may tell more.
+Stages come from the wire: their fields may hold anything, so everything here is total. All names in them are hostile.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.types import NOTHING
-from router.core.text import printable
-
-Event = Mapping[str, Any]
-Paint = Callable[[str, str], str]
-"""(text, the number of a colour) → the same text in that colour, or as it is."""
+from router.cli.format import many
+from router.core.stages import (
+    AnswersGrouped,
+    AnswerWritten,
+    BallotRead,
+    BallotsCounted,
+    ChairAsked,
+    DraftsGathered,
+    DraftsRanked,
+    Escalated,
+    RepairsAsked,
+    SeatsAsked,
+    Stage,
+    StreamCut,
+    VoteEnded,
+    VotesTallied,
+)
+from router.core.text import one_line
 
 MOST_LINES = 60
 _ASKING = "asking…"
 _MOST_CHARS = 200
 _MOST_COUNTED = 1e9
-_BAR = 20  # characters of the longest bar of a tally
-_COLOURS = {None: "2", True: "32", False: "31"}  # dim, green, red
+_ENDED = {  # what a seat has done when its vote of this role went well
+    "answer": "answered",
+    "draft": "drafted",
+    "ballot": "ranked the drafts",
+    "chair": "wrote the answer",
+    "judge": "judged",
+    "hedge": "answered as a hedge",
+    "shadow": "answered as a shadow",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One seat that is asked; `good` is None until it has answered or failed."""
+class SeatRow:
+    """One seat that is asked; `good` is None until its attempt has ended."""
 
     seat: str
     state: str = _ASKING
@@ -37,158 +55,143 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All events so far: the seats in the order they were named in, the count by answer, and what else was told."""
+    """All stages so far: the strategy, its seats in the order they were named in, the tally, and notes on the rest."""
 
-    rows: tuple[Row, ...] = ()
+    title: str = ""
+    rows: tuple[SeatRow, ...] = ()
     counts: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    out: str = ""
     notes: tuple[str, ...] = ()
 
-    def after(self, event: Event) -> Scene:
-        """The scene with one more event in it; the order does not matter, and unknown stages change nothing."""
-        match event.get("stage"):
-            case "plan":
-                return self._planned([_name(seat) for seat in _list(event.get("seats"))])
-            case "vote" | "draft":
-                return self._answered(_row(event))
-            case "tally":
-                return replace(self, counts=_counts(event))
+    def after(self, stage: Stage) -> Scene:
+        """The scene with one more stage in it; a vote may come before the seat it belongs to is named."""
+        match stage:
+            case SeatsAsked():
+                return self._planned(stage)
+            case VoteEnded():
+                return self._answered(_row(stage))
+            case VotesTallied():
+                return replace(self, counts=_counts(stage), out=many(stage.out, "vote"))
             case _:
-                note = told(event)
-                return replace(self, notes=(*self.notes, note)[-MOST_LINES:]) if note else self
+                return replace(self, notes=(*self.notes, in_words(stage))[-MOST_LINES:])
 
-    def _planned(self, seats: list[str]) -> Scene:
-        """Seats that have answered before they were named keep their answer."""
+    def _planned(self, stage: SeatsAsked) -> Scene:
+        """Adds the seats; those that have answered already keep their answer."""
+        seats = _names(stage.seats)
+        title = f"{_name(stage.strategy)}, at most {many(stage.calls, 'call')}"
         for row in self.rows:
             if row.seat in seats:
                 seats.remove(row.seat)
-        return replace(self, rows=(*self.rows, *map(Row, seats))[:MOST_LINES])
+        return replace(self, title=title, rows=(*self.rows, *map(SeatRow, seats))[:MOST_LINES])
 
-    def _answered(self, row: Row) -> Scene:
-        waiting = next((at for at, known in enumerate(self.rows) if known == Row(row.seat)), len(self.rows))
+    def _answered(self, row: SeatRow) -> Scene:
+        waiting = next((at for at, known in enumerate(self.rows) if known == SeatRow(row.seat)), len(self.rows))
         return replace(self, rows=(*self.rows[:waiting], row, *self.rows[waiting + 1 :])[:MOST_LINES])
 
     def settled(self) -> Scene:
-        """The scene once the answer comes: nobody is waited for any more."""
-        return replace(self, rows=tuple(row for row in self.rows if row.good is not None))
+        """The scene once the answer comes: no seat is waited for any more."""
+        return replace(self, rows=tuple(row for row in self.rows if row.good is not None), out="")
 
 
-# --- what is said of it -----------------------------------------------------------------------------------------------
+# --- in words ---------------------------------------------------------------------------------------------------------
 
 
-def told(event: Event) -> str | None:
-    """An event in one line; None for stages that have nothing to say, or that nobody here knows."""
-    words = _WORDS.get(str(event.get("stage")))
-    return words(event) if words else None
+def in_words(stage: Stage) -> str:
+    """A stage in one line."""
+    return _WORDS[type(stage)](stage)
 
 
-def _plan(event: Event) -> str:
-    return "asking " + ", ".join(map(_name, _list(event.get("seats"))))
+def _seats(stage: SeatsAsked) -> str:
+    seats = ", ".join(_names(stage.seats)) or "no seat"
+    return f"{_name(stage.strategy)} asks {seats}, at most {many(stage.calls, 'call')}"
 
 
-def _vote(event: Event) -> str:
-    row = _row(event)
+def _vote(stage: VoteEnded) -> str:
+    row = _row(stage)
     return f"{row.seat}  {row.state}"
 
 
-def _tally(event: Event) -> str:
-    return ", ".join(f"{key} {number:g}" for key, number in _counts(event).items())
+def _tally(stage: VotesTallied) -> str:
+    counts = ", ".join(f"{key} {number:g}" for key, number in _counts(stage).items()) or "nothing yet"
+    return f"tally: {counts}; {many(stage.out, 'vote')} still out"
 
 
-def _seam(event: Event) -> str:
-    return f"{_name(event)} goes on where the answer was cut"
+def _groups(stage: AnswersGrouped) -> str:
+    return f"the answers form {many(stage.groups, 'group')}" if stage.known else "the answers could not be grouped"
 
 
-_WORDS: Mapping[str, Callable[[Event], str]] = {
-    "plan": _plan,
-    "vote": _vote,
-    "draft": _vote,
-    "tally": _tally,
-    "ballot": lambda event: f"{_name(event.get('reviewer'))} ranks {_ranking(event)}",
-    "ranking": lambda event: f"ranking: {_ranking(event)}",
-    "chair": lambda event: f"{_name(event)} writes the answer",
-    "seam": _seam,
+def _drafts(stage: DraftsGathered) -> str:
+    return f"{many(stage.usable, 'usable draft')} of {many(stage.planned, 'seat')}{_after(stage.ms)}"
+
+
+def _ballots(stage: BallotsCounted) -> str:
+    return f"{many(stage.counted, 'ballot')} counted, {many(stage.spoiled, 'ballot')} spoiled"
+
+
+def _cut(stage: StreamCut) -> str:
+    onward = "another seat goes on" if stage.goes_on else "the answer ends there"
+    return f"{_seat(stage)} broke off in mid-answer; {onward}"
+
+
+_WORDS: Mapping[type[Stage], Callable[[Any], str]] = {
+    SeatsAsked: _seats,
+    VoteEnded: _vote,
+    VotesTallied: _tally,
+    AnswersGrouped: _groups,
+    DraftsGathered: _drafts,
+    RepairsAsked: lambda stage: f"{many(stage.calls, 'unreadable ballot')} asked for again",
+    BallotRead: lambda stage: f"{_name(stage.reviewer)} ranks {_ranking(stage)}",
+    BallotsCounted: _ballots,
+    DraftsRanked: lambda stage: f"ranking: {_ranking(stage)}",
+    ChairAsked: lambda stage: f"{_seat(stage)} writes the answer",
+    AnswerWritten: lambda stage: f"the answer is written, after {many(stage.calls, 'call')}{_after(stage.ms)}",
+    Escalated: lambda stage: f"the vote was weak: {_name(stage.strategy)} goes on in tier {_name(stage.tier)}",
+    StreamCut: _cut,
 }
-_ANSWERED = {"draft": "draft is there"}
 
 
-def _row(event: Event) -> Row:
-    good = event.get("outcome", "ok") == "ok"
-    told_by = (event.get("answer_key"),) if good else (event.get("error_type"), event.get("outcome"))
-    state = next((_line(said) for said in told_by if said), _ANSWERED.get(str(event.get("stage")), "answered"))
-    ms = event.get("ms")
-    return Row(_name(event), f"{state}  {ms:.0f} ms" if isinstance(ms, int | float) else state, good)
+def _row(stage: VoteEnded) -> SeatRow:
+    good = stage.outcome == "ok"
+    role = stage.role if isinstance(stage.role, str) else ""
+    done = _ENDED.get(role, "answered") if good else _name(stage.error_type or stage.outcome)
+    failed_as = f"{_name(role)}: " if role not in ("", "answer") and not good else ""
+    return SeatRow(_seat(stage), f"{failed_as}{done}{_after(stage.ms)}", good)
 
 
-def _counts(event: Event) -> dict[str, float]:
-    counts = event.get("counts")
-    found = counts.items() if isinstance(counts, Mapping) else ()
-    return {
-        _line(key): number for key, number in found if isinstance(number, int | float) and 0 <= number < _MOST_COUNTED
-    }
+def _counts(stage: VotesTallied) -> dict[str, float]:
+    found = list(stage.counts.items())[:MOST_LINES] if isinstance(stage.counts, Mapping) else ()
+    return {_name(key): number for key, number in found if _is_number(number)}
 
 
-def _ranking(event: Event) -> str:
-    return " > ".join(map(_name, _list(event.get("ranking")))) or "nothing"
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST_COUNTED
+
+
+def _after(ms: Any) -> str:
+    return f"  {ms:.0f} ms" if _is_number(ms) else ""
+
+
+def _ranking(stage: BallotRead | DraftsRanked) -> str:
+    return " > ".join(_names(stage.ranking)) or "nothing"
+
+
+def _names(values: Any) -> list[str]:
+    return [_name(value) for value in values[:MOST_LINES]] if isinstance(values, list | tuple) else []
+
+
+def _seat(stage: VoteEnded | ChairAsked | StreamCut) -> str:
+    return f"{_name(stage.provider)}/{_name(stage.model)}"
 
 
 def _name(value: Any) -> str:
-    """A seat, given as its name, as an object with provider and model, or as several that share a place."""
+    """A seat, given as its name or as an object, or any other word; one printable line."""
     match value:
         case {"provider": provider, "model": model}:
-            return _line(f"{provider}/{model}")
-        case list():
-            return " = ".join(map(_name, value))
-        case None | Mapping():
-            return "somebody"
+            return f"{_word(provider)}/{_word(model)}"
         case _:
-            return _line(value)
+            return _word(value)
 
 
-def _list(value: Any) -> Sequence[Any]:
-    return value[:MOST_LINES] if isinstance(value, list) else ()
-
-
-def _line(value: Any) -> str:
-    return " ".join(printable(str(value)[:_MOST_CHARS]).split())
-
-
-def lines(scene: Scene, width: int, paint: Paint) -> list[str]:
-    """The scene in lines of at most `width` columns; `paint(text, colour)` colours what is shown of a row."""
-    longest = max((_columns(row.seat) for row in scene.rows), default=0)
-    drawn = [
-        paint(fit(f"{row.seat}{' ' * (longest - _columns(row.seat))}  {row.state}", width), _COLOURS[row.good])
-        for row in scene.rows
-    ]
-    most = max(scene.counts.values(), default=0)
-    names = max((_columns(key) for key in scene.counts), default=0)
-    bars = [
-        fit(f"{key}{' ' * (names - _columns(key))}  {'█' * _length(number, most)} {number:g}", width)
-        for key, number in scene.counts.items()
-    ]
-    return [*drawn, *bars, *(fit(note, width) for note in scene.notes)]
-
-
-def _length(number: float, most: float) -> int:
-    return max(1, round(_BAR * number / most)) if number > 0 else 0
-
-
-def _columns(text: str) -> int:
-    return sum(map(_wide, text))
-
-
-def _wide(char: str) -> int:
-    if unicodedata.combining(char):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
-def fit(text: str, width: int) -> str:
-    """`text`, cut so that a terminal does not wrap it: a line that takes two rows would spoil the next drawing."""
-    if _columns(text) <= width:
-        return text
-    kept, used = "", 1
-    for char in text:
-        if (used := used + _wide(char)) > width:
-            break
-        kept += char
-    return kept + "…"
+def _word(value: Any) -> str:
+    text = value if isinstance(value, str) else f"{value:g}" if _is_number(value) else ""
+    return one_line(text[:_MOST_CHARS]) or "?"

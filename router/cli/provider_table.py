@@ -1,4 +1,4 @@
-"""The weather report as rows of a table: trouble first, times in words, what is left of each limit."""
+"""The states of models as rows of a table: trouble first, times in words, what is left of each limit."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from router.cli.format import count
-from router.cli.tables import Tint
+from router.cli.output import screen
+from router.cli.tables import render
+from router.core.clock import SYSTEM_CLOCK
 from router.core.duration import format_duration
 
 COLUMNS = ("provider", "model", "state", "until", "limits_left", "last_probe", "why")
-_RED, _YELLOW, _GREEN, _DIM = "31", "33", "32", "2"
+_STATE_COLUMNS = ("provider", "model", "state", "until", "why")
 
 
 class _Look(NamedTuple):
-    """Where models in a state stand in the table, in which colour, and what ends the state if no time does."""
+    """A state's place in the table, its colour, and what ends it where no time does."""
 
     place: int
     colour: str
@@ -23,51 +25,53 @@ class _Look(NamedTuple):
 
 
 _LOOKS: Mapping[str, _Look] = {
-    "bad-key": _Look(0, _RED),
-    "billing": _Look(1, _RED),
-    "model-gone": _Look(2, _RED),
-    "down": _Look(3, _RED),
-    "failing": _Look(4, _RED),
-    "quota-spent": _Look(5, _YELLOW),
-    "limited": _Look(6, _YELLOW),
-    "drained": _Look(7, _YELLOW, "undrained"),
-    "leaking": _Look(8, _YELLOW, "-"),
-    "new": _Look(9, _YELLOW),
-    "clear": _Look(11, _GREEN, "-"),
-    "no-key": _Look(12, _DIM),
-    "disabled": _Look(13, _DIM),
-    "unsuitable": _Look(14, _DIM, "-"),  # in a plan: another request might be taken
+    "bad-key": _Look(0, "red"),
+    "billing": _Look(1, "red"),
+    "model-gone": _Look(2, "red"),
+    "down": _Look(3, "red"),
+    "failing": _Look(4, "red"),
+    "quota-spent": _Look(5, "yellow"),
+    "limited": _Look(6, "yellow"),
+    "drained": _Look(7, "yellow", "undrained"),
+    "leaking": _Look(8, "yellow", "-"),
+    "new": _Look(9, "yellow"),
+    "clear": _Look(11, "green", "-"),
+    "no-key": _Look(12, "dim"),
+    "disabled": _Look(13, "dim"),
+    "unsuitable": _Look(14, "dim", "-"),  # in a plan: another request may suit the model
 }
-_UNKNOWN_LOOK = _Look(10, _YELLOW)
-_DOUBTED = 10  # nothing holds it back, but it is asked last: between those that cannot serve and those that can
+_UNKNOWN_LOOK = _Look(10, "yellow")
+_DOUBTED = 10  # asked after all others although nothing holds it back: between the held and the clear
 _VERDICTS = {"healthy": "ok"}
 _RATES = {"requests/minute": "rpm", "tokens/minute": "tpm", "requests/day": "day", "requests/month": "month"}
 
 
 def rows(report: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
-    """One row per model of `GET /v1/weather`, the most troubled first; `now` is Unix time."""
+    """One row per model of `GET /v1/weather`, the most troubled first; `now` is Unix time in seconds."""
     pairs = [(provider["provider"], model) for provider in report["providers"] for model in provider["models"]]
     return [_row(provider, model, now) for provider, model in sorted(pairs, key=_place)]
 
 
+def render_states(models: Iterable[Mapping[str, Any]]) -> str:
+    """A table of models that each carry `provider`, `model`, `state`, `until` and `reason`, for standard output."""
+    now = SYSTEM_CLOCK.wall()
+    states = [{**one, "until": until(one["state"], one["until"], now), "why": one["reason"] or None} for one in models]
+    return render(states, _STATE_COLUMNS, on=screen(), style=style)
+
+
 def until(state: str, at: str | None, now: float) -> str:
-    """When a state ends: `in 3 min`, or who or what ends it."""
+    """When a state ends: `in 3 min`, or what ends it."""
     return f"in {format_duration(unix(at) - now)}" if at else _LOOKS.get(state, _UNKNOWN_LOOK).ends
 
 
 def unix(text: str) -> float:
-    """The Unix time of a timestamp as the daemon writes it."""
+    """The Unix time, in seconds, of a timestamp as the daemon writes it."""
     return datetime.fromisoformat(text).timestamp()
 
 
-def tint(colours: bool) -> Tint:
-    """Colours the states, if colours are wanted."""
-
-    def coloured(column: str, text: str) -> str:
-        look = _LOOKS.get(text.strip(), _UNKNOWN_LOOK)
-        return f"\x1b[{look.colour}m{text}\x1b[0m" if colours and column == "state" else text
-
-    return coloured
+def style(column: str, text: str) -> str:
+    """The colour of a cell: states have one, other columns none."""
+    return _LOOKS.get(text, _UNKNOWN_LOOK).colour if column == "state" else ""
 
 
 def _place(pair: tuple[str, Mapping[str, Any]]) -> tuple[int, str, str]:

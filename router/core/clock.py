@@ -1,4 +1,4 @@
-"""Time as a value that is handed in: one monotonic reading for durations, one wall reading for records."""
+"""The clock, a value that is handed in so that tests own the time: monotonic for durations, wall for records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """`monotonic` seconds measure how long things take; `wall` is Unix time in seconds, for what is written down."""
+    """`monotonic` (seconds since any moment) measures durations; `wall` is Unix time in seconds, for stored times."""
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -20,5 +20,5 @@ SYSTEM_CLOCK = Clock()
 
 
 def utc(wall_s: float) -> datetime:
-    """A time of the wall clock as tables hold it."""
+    """Unix time in seconds as a datetime in UTC, which is how tables store it."""
     return datetime.fromtimestamp(wall_s, UTC)

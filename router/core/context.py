@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from adapters.types import NOTHING
-from router.core.registry import Registry, Strategy
+from router.core.registry import Registry
+from router.core.strategy_options import FreeText, OnNoQuorum, Strategy
 
 Api = Literal["chat.completions", "responses", "messages", "embeddings", "probe"]
 
@@ -23,8 +24,8 @@ class Options:
     council_size: int | None = None
     timeout_s: float | None = None
     labels: tuple[str, ...] = ()
-    on_no_quorum: Literal["degrade", "fail"] | None = None
-    free_text: Literal["cluster", "reject"] | None = None
+    on_no_quorum: OnNoQuorum | None = None
+    free_text: FreeText | None = None
     include_reasoning: bool = False
     explain: bool = False
     strict: bool = False

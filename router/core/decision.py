@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import NOTHING, Answer
+from router.core.context import RequestContext
 from router.core.plan import Plan
-from router.core.vote import Vote
+from router.core.vote import Spent, Vote
 
-RefusalCode = Literal["no_quorum", "free_text_vote", "no_seat"]
+RefusalCode = Literal["no_quorum", "free_text_vote", "no_seat", "cancelled", "draining"]
+RequestOutcome = Literal["ok", "failed", "client_gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,36 @@ class Choice:
 class Decision:
     """What came of a request: the choice, the plan it was made by, and every vote, in the order in which they ended.
 
-    `free_in_s` is how soon one of the plan's seats can be asked again, in seconds; None where nobody knows, or where
-    there is an answer.
+    `spent` sums up the votes. `free_in_s` is how soon one of the plan's seats can be asked again, in seconds; None
+    where nobody knows, or where there is an answer.
     """
 
     choice: Choice
     plan: Plan
     votes: tuple[Vote, ...]
+    spent: Spent
     free_in_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnded:
+    """The event that a request has ended, whatever came of it; `http_status` is what its door told the caller."""
+
+    context: RequestContext
+    decision: Decision
+    outcome: RequestOutcome
+    http_status: int
+    duration_ms: float
+
+    @property
+    def overhead_ms(self) -> float:
+        """What of its time no vote accounts for."""
+        return max(0.0, self.duration_ms - self.decision.spent.duration_ms)
+
+    @property
+    def first_token_ms(self) -> float | None:
+        """From the start of the request to the first token of its answer."""
+        winner = self.decision.choice.winner
+        if winner is None or winner.first_token_ms is None:
+            return None
+        return winner.arrival_ms - winner.duration_ms + winner.first_token_ms

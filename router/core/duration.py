@@ -1,4 +1,4 @@
-"""Durations as people write and read them: in the registry, in settings, in queries and on the command line."""
+"""Durations as people write and read them, in the registry, in settings, in queries and on the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN_IN = ((2 * 86400.0, 86400.0, "d"), (2 * 3600.0, 3600.0, "h"), (120.0, 60.
 
 
 def parse_duration(value: Any) -> float:
-    """`250ms`, `30s`, `5m`, `2h` or `14d` in seconds; raises `ValueError` with one sentence for anything else."""
+    """`250ms`, `30s`, `5m`, `2h` or `14d`, in seconds; raises `ValueError` with one sentence for anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f"{value} needs a unit: write '{value}s' (or ms, m, h, d)")
     if not isinstance(value, str) or not (match := re.fullmatch(DURATION, value)):
@@ -27,7 +27,7 @@ def parse_duration(value: Any) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds in their largest fitting unit, rounded up: `45 s`, `3 min`, `5 h`, `2 d`."""
+    """Seconds in the largest unit of which there are at least two, rounded up: `45 s`, `3 min`, `5 h`, `2 d`."""
     seconds = max(0.0, seconds)
     for least, unit_s, name in _SHOWN_IN:
         if seconds >= least:

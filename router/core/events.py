@@ -1,4 +1,4 @@
-"""What happens in a daemon, as typed events; the hub of `observe.events` brings each to whoever subscribed to its type."""
+"""What happens in a daemon, as typed events; the hub of `observe.events` brings each to its subscribers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from router.core.block import Block, State
+from router.core.registry import Registry
 
 HoldKind = Literal["wait", "stop", "drain", "new", "leak"]
 
@@ -41,3 +42,33 @@ class StoreChanged:
     store: Literal["postgres", "redis"]
     up: bool
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryLoaded:
+    """Another registry is in force, at the start (`previous` None) or after a reload; `changes` are in words."""
+
+    registry: Registry
+    previous: Registry | None = None
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryReloaded:
+    """The registry was read again: swapped, unchanged, or failed with `errors`; `registry` is the one in force now."""
+
+    status: Literal["swapped", "unchanged", "failed"]
+    registry: Registry
+    changes: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SheddingChanged:
+    """Load shedding has begun, for a `reason`, or is over after `lasted_s` seconds and so many `refused` requests."""
+
+    reason: Literal["full", "lag", "memory"]
+    refused: int
+    lag_s: float
+    memory_share: float
+    lasted_s: float | None = None

@@ -1,4 +1,4 @@
-"""Ids of requests, votes and everything else that is written down: UUIDv7, so that they sort by time."""
+"""Ids of requests, votes and other rows: UUIDv7 (RFC 9562), which sort by time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from router.core.clock import Clock
 
 
 def new_id(clock: Clock) -> str:
-    """A UUIDv7 (RFC 9562): sorts by the millisecond it was made in, and by nothing else."""
-    noise = int.from_bytes(os.urandom(10))  # once, since each is a call to the kernel
+    """A UUIDv7: sorts by the millisecond in which it was made; ids of one millisecond have no order."""
+    noise = int.from_bytes(os.urandom(10))  # 74 random bits in one system call
     value = (
         int(clock.wall() * 1000) << 80 | 0x7 << 76 | (noise >> 62 & 0xFFF) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
     )

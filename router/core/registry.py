@@ -1,6 +1,7 @@
 """The registry as the router uses it: frozen, fully resolved, safe to share between requests and reloads.
 
-`document` describes the file, this module its meaning: durations in seconds, keys as secrets, tiers as ordered seats.
+`registry.document` describes the file, this module its meaning: durations in seconds, keys as secrets, tiers as
+ordered seats.
 A reload builds a whole new `Registry`; a request keeps the one it began with.
 """
 
@@ -11,16 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adapters.types import NOTHING, Secret, Target
-
-Strategy = Literal["single-query", "majority-vote", "synthesize-best", "ranked-fallback", "council"]
-STRATEGIES: tuple[Strategy, ...] = (
-    "single-query",
-    "majority-vote",
-    "synthesize-best",
-    "ranked-fallback",
-    "council",
-)
-
+from router.core.strategy_options import Strategy, StrategyOptions
 
 MAX_COUNCIL_SIZE = 8
 
@@ -158,7 +150,7 @@ class Registry:
     default_tier: str
     tiers: Mapping[str, Tier]
     providers: Mapping[str, Provider]
-    strategies: Mapping[str, Mapping[str, Any]]  # options per strategy, validated: `on_cut`, `chair`, `on_no_quorum`, …
+    strategies: Mapping[Strategy, StrategyOptions]  # all of them, each of the type that `strategies.table` names
     seats: Mapping[str, Seat]  # by `provider/model`, in the first tier that names it: for pinned requests
     warnings: tuple[str, ...] = ()
 

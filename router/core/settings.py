@@ -1,11 +1,10 @@
-"""Every setting of the daemon, in one table; the only module that reads the process environment.
+"""The settings of the daemon and of the command line, in one table; only this module reads the process environment.
 
-Each setting is one environment variable; a secret may also be given as `NAME_FILE`, the path of a file that holds it.
+Each setting is one environment variable. A secret may also be given as `NAME_FILE`, the path of a file that holds it.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -15,22 +14,26 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from adapters.types import Secret
+from router.core.duration import EXAMPLES, parse_duration
+from router.core.text import near_miss
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAX_DIGITS = 9
+_NEAR = 0.8  # difflib's ratio from which an unknown QUORUM_ variable counts as a typing error, not as somebody else's
 _PASSWORD = re.compile(r"://[^/?#@:]*:([^/?#@]*)@")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 class SettingsError(Exception):
-    """A setting has a value the daemon cannot use; the message is one sentence for a person."""
+    """A setting has a value that cannot be used; the message is one sentence that says what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The daemon's settings, resolved once at start."""
+    """Every setting, read once at start; None or an empty default means that the setting is not given.
+
+    `drain_timeout_s` is in seconds; paths may be relative to the working directory.
+    """
 
     registry: Path
     database_url: Secret | None
@@ -48,7 +51,7 @@ class Settings:
     api_key: Secret | None
 
     def secrets(self) -> list[str]:
-        """Every secret value among the settings, and the passwords inside addresses, for whoever must hide them."""
+        """Every secret among the settings, and the passwords inside their URLs, so that logs can mask them."""
         values = [self.database_url, self.redis_url, self.api_key]
         plain = [value.reveal() for value in values if value]
         return [*plain, *filter(None, map(_password, plain))]
@@ -56,7 +59,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable: the field it fills, how its text is read, and what `quorum env` says of it."""
+    """One environment variable: the field of `Settings` it fills, its default, its parser, and its meaning.
+
+    `parse` raises `ValueError` with what is allowed ("a whole number from 0 to 65535"); `also` is another name for it.
+    """
 
     name: str
     field: str
@@ -64,7 +70,7 @@ class Variable:
     parse: Callable[[str], Any]
     meaning: str
     secret: bool = False
-    also: str | None = None  # a second name that platforms use
+    also: str | None = None  # a name by which hosting platforms set it
 
 
 def _whole_number(low: int, high: int) -> Callable[[str], int]:
@@ -86,10 +92,10 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 
 
 def _duration_s(text: str) -> float:
-    match = _DURATION.fullmatch(text)
-    if not match:
-        raise ValueError("a duration such as 250ms, 30s, 5m or 1h")
-    return float(match[1]) * _DURATION_UNITS_S[match[2]]
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise ValueError(f"a duration such as {EXAMPLES}") from None
 
 
 def _optional_secret(text: str) -> Secret | None:
@@ -97,19 +103,25 @@ def _optional_secret(text: str) -> Secret | None:
 
 
 def _password(address: str) -> str | None:
-    """The password in a URL, decoded."""
+    """The password in a URL, percent-decoded; None where it has none."""
     match = _PASSWORD.search(address)
     return unquote(match[1]) if match else None
 
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable("QUORUM_REGISTRY", "registry", "./registry.yaml", Path, "the file that says what is routed to"),
+    Variable(
+        "QUORUM_REGISTRY",
+        "registry",
+        "./registry.yaml",
+        Path,
+        "registry of providers and models that requests are routed to",
+    ),
     Variable(
         "DATABASE_URL",
         "database_url",
         "",
         _optional_secret,
-        "Postgres, for the vote log; empty starts an embedded one",
+        "DSN of the Postgres that holds the vote log; empty starts an embedded one",
         secret=True,
     ),
     Variable(
@@ -117,34 +129,38 @@ VARIABLES: tuple[Variable, ...] = (
         "redis_url",
         "",
         _optional_secret,
-        "Redis or Valkey, for what replicas share; empty starts an embedded one",
+        "URL of the Redis or Valkey that replicas share; empty starts an embedded Valkey",
         secret=True,
     ),
-    Variable("QUORUM_DATA_DIR", "data_dir", "./.quorum", Path, "where embedded stores and local files live"),
-    Variable("QUORUM_HOST", "host", "127.0.0.1", str, "the address to listen on"),
-    Variable("QUORUM_PORT", "port", "8080", _whole_number(0, 65535), "the port to listen on; 0 picks one", also="PORT"),
-    Variable("QUORUM_WORKERS", "workers", "1", _whole_number(1, 64), "processes that share the port"),
-    Variable("QUORUM_LOG_LEVEL", "log_level", "info", _one_of(*_LOG_LEVELS), "the least level that is logged"),
+    Variable("QUORUM_DATA_DIR", "data_dir", "./.quorum", Path, "folder of the embedded stores and of local files"),
+    Variable("QUORUM_HOST", "host", "127.0.0.1", str, "address to listen on"),
+    Variable(
+        "QUORUM_PORT", "port", "8080", _whole_number(0, 65535), "port to listen on; 0 picks a free one", also="PORT"
+    ),
+    Variable(
+        "QUORUM_WORKERS", "workers", "1", _whole_number(1, 64), "number of worker processes, which share the port"
+    ),
+    Variable("QUORUM_LOG_LEVEL", "log_level", "info", _one_of(*_LOG_LEVELS), "lowest level that is logged"),
     Variable(
         "QUORUM_LOG_FORMAT",
         "log_format",
         "auto",
         _one_of("console", "json", "auto"),
-        "auto is console on a terminal, else json",
+        "format of log lines; auto is console on a terminal, else json",
     ),
     Variable(
         "QUORUM_DRAIN_TIMEOUT",
         "drain_timeout_s",
         "30s",
         _duration_s,
-        "how long a stopping daemon lets requests finish",
+        "how long a stopping daemon waits for requests in flight",
     ),
     Variable(
         "QUORUM_PAYLOADS",
         "payloads",
         "full",
         _one_of("off", "full"),
-        "whether prompts and answers are kept in the table payloads",
+        "full stores prompts and answers in the table payloads, off stores none",
     ),
     Variable(
         "QUORUM_INSECURE",
@@ -153,13 +169,13 @@ VARIABLES: tuple[Variable, ...] = (
         lambda text: _one_of("0", "1")(text) == "1",
         "1 allows listening beyond loopback although callers need no key",
     ),
-    Variable("QUORUM_URL", "url", "http://127.0.0.1:8080", str, "the daemon that the command line speaks to"),
+    Variable("QUORUM_URL", "url", "http://127.0.0.1:8080", str, "URL of the daemon that the command line talks to"),
     Variable(
         "QUORUM_API_KEY",
         "api_key",
         "",
         _optional_secret,
-        "the key that the command line sends to the daemon",
+        "API key that the command line sends to the daemon",
         secret=True,
     ),
 )
@@ -167,20 +183,20 @@ _KNOWN = {variable.name for variable in VARIABLES} | {f"{v.name}_FILE" for v in 
 
 
 def environment() -> Mapping[str, str]:
-    """The process environment, for the few places that are handed it."""
+    """The process environment, read here and handed to the few places that need it."""
     return os.environ
 
 
 def load_settings(env: Mapping[str, str], **overrides: object) -> Settings:
-    """Settings from the environment; `overrides` (from command-line flags, as text or None) win.
+    """The settings from the environment; `overrides` are command-line flags, which win unless they are None.
 
-    Raises `SettingsError` naming the variable, its value unless secret, and what is allowed.
+    Raises `SettingsError` naming the variable, its value unless it is secret, and what is allowed; also for an unknown
+    variable whose name is nearly that of a setting.
     """
     unknown = sorted(name for name in env if name.startswith("QUORUM_") and name not in _KNOWN)
     for name in unknown:
-        near = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.8)
-        if near:
-            raise SettingsError(f"{name} is not a setting, did you mean {near[0]}?")
+        if near := near_miss(name, _KNOWN, _NEAR):
+            raise SettingsError(f"{name} is not a setting, did you mean {near}?")
     values = {variable.field: _read(variable, env, overrides.get(variable.field)) for variable in VARIABLES}
     return Settings(**values)
 
@@ -209,7 +225,7 @@ def _text(variable: Variable, env: Mapping[str, str]) -> str:
 
 
 def describe(settings: Settings) -> list[dict[str, str]]:
-    """Every setting with name, default, current value (secrets hidden) and meaning, for `quorum env`."""
+    """Every setting's name, default, current value (secrets hidden) and meaning, for `quorum env`."""
     return [
         {
             "name": variable.name,

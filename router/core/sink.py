@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +25,10 @@ class Speaker:
     seat: Seat
     seq: int
     response_model: str | None = None
+
+
+Deliver = Callable[[Delta, Speaker], Awaitable[bool]]
+"""Takes a delta on its way to the caller; True if the caller has seen anything of it."""
 
 
 class Sink(Protocol):

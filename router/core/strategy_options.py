@@ -8,6 +8,8 @@ from typing import Literal
 
 from adapters.types import NOTHING
 
+Strategy = Literal["single-query", "majority-vote", "synthesize-best", "ranked-fallback", "council"]
+"""How an answer is come by. What each of them does stands in `router.strategies.table`."""
 OnCut = Literal["error", "continue"]
 OnNoQuorum = Literal["degrade", "fail"]
 FreeText = Literal["cluster", "reject"]
@@ -16,7 +18,10 @@ CouncilStyle = Literal["quorum", "karpathy"]
 
 @dataclass(frozen=True, slots=True)
 class Hedge:
-    """A second seat is asked after `after_s`, or so many `times` the first one's p95; for a `share` of the requests."""
+    """A second seat is asked after `after_s`, or after so many `times` the first one's p95.
+
+    `share` bounds hedged requests: 0.02 is two of a hundred. Exactly one of the other two is set.
+    """
 
     share: float
     after_s: float | None = None
@@ -25,16 +30,19 @@ class Hedge:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """Where a vote goes on that lacks quorum or majority, or agrees less than `below` (a share of the weight)."""
+    """The strategy and tier that take over from a vote without quorum or majority; a `tier` of None is the request's.
 
-    strategy: str | None
-    tier: str | None
+    With `below` they also take over when less than that share of the counted weight agrees, 0 to 1.
+    """
+
+    strategy: Strategy
+    tier: str | None = None
     below: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyOptions:
-    """Options that every strategy has: what happens when a stream breaks, and whether a silent seat is hedged."""
+    """Options that every strategy has; None where a strategy is not hedged or does not escalate."""
 
     on_cut: OnCut = "error"
     hedge: Hedge | None = None
@@ -48,7 +56,7 @@ class WalkOptions(StrategyOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoteOptions(StrategyOptions):
-    """Options of majority-vote; `ignore` are JSON pointers to what does not count in JSON answers."""
+    """Options of majority-vote; `ignore` are JSON pointers to the parts of JSON answers that do not count."""
 
     on_no_quorum: OnNoQuorum = "degrade"
     free_text: FreeText = "reject"
@@ -57,7 +65,7 @@ class VoteOptions(StrategyOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionOptions(StrategyOptions):
-    """Options of synthesize-best; `chair` is a tier or a `provider/model`, `prompts` are other wordings by key."""
+    """Options of synthesize-best; `chair` is a tier or a `provider/model`, `prompts` replace wordings by their key."""
 
     chair: str | None = None
     prompts: Mapping[str, str] = field(default_factory=lambda: NOTHING)

@@ -1,4 +1,4 @@
-"""A vote: everything that one attempt on one seat came to, made once when the attempt has ended."""
+"""A vote: the full record of one attempt on one seat, made once, when the attempt has ended."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from adapters.errors import ErrorKind, ProviderError
 from adapters.types import NO_USAGE, Answer, Usage
 from router.core.registry import Price, Seat
 
-Outcome = Literal["ok", "failed", "cancelled_early", "client_gone", "refused"]
+VoteOutcome = Literal["ok", "failed", "cancelled_early", "client_gone", "refused"]
 VoteRole = Literal["answer", "draft", "ballot", "chair", "judge", "probe", "hedge", "shadow"]
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One attempt, whatever came of it. Times are in milliseconds, `arrival_ms` from the start of the request.
+    """One attempt, whatever its outcome.
 
-    `sent` is False when nothing left for the provider; `committed` is True when the caller has seen part of the answer,
-    so that no other seat can take over unnoticed. A `deferred` one is written when its request has been decided.
+    `created_at` is when the attempt began, in Unix time; fields that end in `_ms` are durations, `arrival_ms` counts
+    from the start of the request. `status` is the provider's HTTP status. `sent` is False when nothing was sent to the
+    provider, so that it costs nothing there. `committed` is True when the caller has received part of the answer: from
+    then on no other seat can take over unnoticed. The row of a `deferred` vote is written with its request's, once the
+    decision says what the vote counted for.
     """
 
     vote_id: str
@@ -28,7 +31,7 @@ class Vote:
     seq: int
     role: VoteRole
     seat: Seat
-    outcome: Outcome
+    outcome: VoteOutcome
     created_at: float
     duration_ms: float
     arrival_ms: float
@@ -51,19 +54,19 @@ class Vote:
 
     @property
     def ok(self) -> bool:
-        """True when the attempt ended with an answer."""
+        """True if the attempt ended with an answer."""
         return self.outcome == "ok"
 
     @property
     def error_type(self) -> ErrorKind | None:
-        """The kind of failure, if it was one."""
+        """The kind of failure, None for an attempt without an error."""
         return self.error.kind if self.error else None
 
 
 def cost_usd(price: Price | None, usage: Usage) -> float | None:
-    """What a call costs by the registry's price: input, cached input where it has a price of its own, output.
+    """The cost of a call in US dollars, by the registry's price; cached input counts as input if it has no own price.
 
-    None when the registry names no price or the provider no tokens.
+    None if the registry has no price for the model, or the provider reported no tokens.
     """
     if price is None or usage.input_tokens is None:
         return None
@@ -75,7 +78,7 @@ def cost_usd(price: Price | None, usage: Usage) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What some votes came to together: how many were answers, what all of them took; no cost where none is known."""
+    """The sums over some votes: `ok` counts answers; `cost_usd` is None where no vote's cost is known."""
 
     ok: int
     input_tokens: int
@@ -85,7 +88,7 @@ class Spent:
 
 
 def spent(votes: Iterable[Vote]) -> Spent:
-    """The sums over votes; tokens that a provider did not tell count as none."""
+    """The sums over votes; unknown tokens and costs count as 0 beside known ones."""
     ok, given, made, duration_ms = 0, 0, 0, 0.0
     cost: float | None = None
     for vote in votes:

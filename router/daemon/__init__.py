@@ -1,1 +1,1 @@
-"""The daemon as a process: what wires its parts together, serves, multiplies and demonstrates it."""
+"""The daemon as a process: the composition root, serving, worker processes, resource limits and the demo."""

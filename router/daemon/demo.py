@@ -1,4 +1,4 @@
-"""The simulated providers, alone or with a daemon beside them: `quorum simulate` and `quorum demo`."""
+"""Runs the simulated providers, alone (`quorum simulate`) or with a daemon that routes to them (`quorum demo`)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from urllib.parse import urlsplit
 
 from router.core.settings import Settings
 from router.daemon.app import Daemon
-from router.daemon.serve import refuse, run_until_stopped
+from router.daemon.serve import refuse_open_bind, run_until_stopped
 from router.registry.load import load_registry
 from router.simulator import PROVIDERS, run, start_simulator
 
 DEMO_KEY = "sk-demo"
-_PACE_S = 0.01  # between two pieces of a simulated stream, so that it looks like one
+_PACE_S = 0.01  # between two chunks of a simulated stream, so that a person sees it stream
 
 
 def demo(settings: Settings, announce: Callable[[str, str], None]) -> None:
-    """Runs the shipped registry against a simulator: only base URLs and keys differ from `serve`."""
-    refuse(settings)
+    """Runs the configured registry against a simulator; only base URLs and keys differ from `serve`.
+
+    Calls `announce` with the URLs of the daemon and of the simulator. Raises `SettingsError` and `RegistryError`.
+    """
+    refuse_open_bind(settings)
     daemon = Daemon(settings)
     registry = load_registry(settings.registry, env={})
     keys = {name: DEMO_KEY for provider in registry.providers.values() for name in provider.missing_env}
@@ -43,7 +46,10 @@ def demo(settings: Settings, announce: Callable[[str, str], None]) -> None:
 
 
 def simulate(port: int, weather: Path | None, seed: int, announce: Callable[[str], None]) -> None:
-    """Runs the simulated providers alone. Raises `WeatherError` and `OSError`."""
+    """Runs the simulated providers alone; calls `announce` with their URL.
+
+    Raises `WeatherError` for a weather file that cannot be used and `OSError` for a port that is taken.
+    """
 
     async def work(stopped: asyncio.Event) -> None:
         running = asyncio.create_task(run(port, weather, seed, announce=lambda simulator: announce(simulator.url)))

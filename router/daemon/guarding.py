@@ -6,11 +6,17 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
+import structlog
+
+from healthcheck.monitor import Monitor
 from healthcheck.store import Verdicts
+from router.attempts.attempt import Attempts
+from router.attempts.probing import Probing, build_monitor
 from router.core.clock import Clock
-from router.core.events import StateChange
+from router.core.events import RegistryLoaded, StateChange
 from router.core.registry import Registry
 from router.core.tasks import background
 from router.guards.breaker import Breakers
@@ -19,10 +25,22 @@ from router.guards.guards import Guards
 from router.guards.holds import Weather
 from router.guards.latency import Pace
 from router.guards.limits.ledger import Ledger
+from router.observe.events import Hub
 from router.stores.opening import Stores
-from router.votelog.queries import spent
+from router.upstream.transport import Transport
+from router.votelog.queries import spent_since
 
 _LEARN_S = 0.5  # a replica learns the whole weather before it opens its door, but does not wait long for Redis
+
+
+@dataclass(frozen=True, slots=True)
+class Guarding:
+    """The guards, and what the health monitor needs beside them."""
+
+    guards: Guards
+    gossip: Sharing
+    registry: Callable[[], Registry]
+    clock: Clock
 
 
 @asynccontextmanager
@@ -32,24 +50,27 @@ async def open_guards(
     replica: str,
     clock: Clock,
     registry: Callable[[], Registry],
-    on_change: Callable[[StateChange], None],
-    on_fault: Callable[[str], None],
+    events: Hub,
     freed: Callable[[], None],
-) -> AsyncIterator[tuple[Guards, Sharing]]:
+) -> AsyncIterator[Guarding]:
     """The guards, knowing what other replicas know already; closed, they give back what they hold."""
     sharing = Sharing(stores.redis, replica, clock, registry)
     rng = random.Random()  # noqa: S311 - it spreads waits and guards nothing
+    say = structlog.get_logger()
 
     def breaker_changed(change: StateChange) -> None:
         sharing.tell_breaker(change)
-        on_change(change)
+        events.publish(change)
 
-    weather = Weather(clock, on_change, sharing.tell)
+    def on_fault(sentence: str) -> None:
+        say.warning("limits", note=sentence)
+
+    weather = Weather(clock, events.publish, sharing.tell)
     breakers = Breakers(clock, breaker_changed, rng)
     verdicts = Verdicts(clock.monotonic, clock.wall)
     ledger = Ledger(
         stores.redis,
-        partial(spent, stores.postgres),
+        partial(spent_since, stores.postgres),
         clock,
         replicas=lambda: sharing.board.replicas,
         on_fault=on_fault,
@@ -65,6 +86,13 @@ async def open_guards(
         freed=freed,
     )
     sharing.connect(weather, breakers, verdicts.take)
+
+    def reconcile(loaded: RegistryLoaded) -> None:
+        if loaded.previous is not None:
+            guards.reconcile(loaded.previous, loaded.registry)
+
+    events.subscribe(RegistryLoaded, reconcile)
+    events.subscribe(StateChange, lambda change: freed())
     try:
         async with asyncio.timeout(2 * _LEARN_S):
             await asyncio.gather(sharing.board.learn(_LEARN_S), ledger.look(registry().seats.values()))
@@ -72,7 +100,28 @@ async def open_guards(
         on_fault("what other replicas know could not be learned in time")
     try:
         async with background(sharing.board.run, "board"):
-            yield guards, sharing
+            yield Guarding(guards, sharing, registry, clock)
     finally:
         await ledger.close()
         await sharing.board.close()
+
+
+@asynccontextmanager
+async def open_monitor(
+    guarding: Guarding, *, attempts: Attempts, transport: Transport, mask: Callable[[str], str]
+) -> AsyncIterator[Monitor]:
+    """The health monitor, running."""
+    probing = Probing(
+        registry=guarding.registry,
+        guards=guarding.guards,
+        attempts=attempts,
+        transport=transport,
+        mask=mask,
+        clock=guarding.clock,
+    )
+    monitor = build_monitor(probing, guarding.guards, guarding.gossip, guarding.clock)
+    monitor.start()
+    try:
+        yield monitor
+    finally:
+        await monitor.stop()

@@ -1,4 +1,4 @@
-"""Running the daemon in this process until a signal ends it: `quorum serve`."""
+"""Runs the daemon in this process until a signal ends it: `quorum serve`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import uvloop
 
 from router.core.settings import LOOPBACK_HOSTS, Settings, SettingsError
 from router.daemon.app import Daemon
-from router.daemon.memory import collect_garbage_seldom
-from router.daemon.open_files import raise_file_limit
+from router.daemon.resources import collect_garbage_seldom, raise_file_limit
 
 
 def serve(
@@ -23,11 +22,12 @@ def serve(
     shared_port: bool = False,
     until: int | None = None,
 ) -> None:
-    """Runs the daemon; `announce` gets its URL when it is ready. Raises `SettingsError` and `RegistryError`.
+    """Runs the daemon; calls `announce` with its URL when it is ready. Raises `SettingsError` and `RegistryError`.
 
-    With `shared_port` others may listen on the same one; `until` is a file descriptor whose end ends the daemon too.
+    With `shared_port`, other processes may listen on the same port (SO_REUSEPORT). `until` is a file descriptor; the
+    daemon also stops when it becomes readable, which for a process sentinel means that the process has ended.
     """
-    refuse(settings)
+    refuse_open_bind(settings)
     raise_file_limit()
     daemon = Daemon(settings, shared_port=shared_port)
 
@@ -43,7 +43,7 @@ def serve(
 
 
 def run_until_stopped(work: Callable[[asyncio.Event], Awaitable[None]], daemon: Daemon | None) -> None:
-    """Runs `work` on an event loop; its event is set by SIGINT or SIGTERM, and a second one cancels it."""
+    """Runs `work` on an event loop; SIGINT or SIGTERM sets the event it is given, a second signal cancels it."""
 
     async def main() -> None:
         loop, task, stopped = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
@@ -51,7 +51,7 @@ def run_until_stopped(work: Callable[[asyncio.Event], Awaitable[None]], daemon: 
 
         def stop() -> None:
             if stopped.is_set() or (daemon is not None and not daemon.url):
-                task.cancel()  # a second signal, or one before the daemon was ready, does not wait for anybody
+                task.cancel()  # a second signal, or one before the daemon is ready: no request needs to be drained
             stopped.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -64,10 +64,10 @@ def run_until_stopped(work: Callable[[asyncio.Event], Awaitable[None]], daemon: 
         uvloop.run(main())
 
 
-def refuse(settings: Settings) -> None:
-    """Refuses to open a door that nobody guards."""
+def refuse_open_bind(settings: Settings) -> None:
+    """Raises `SettingsError` for an address beyond loopback, where anybody could spend the providers' keys."""
     if settings.host not in LOOPBACK_HOSTS and not settings.insecure:
         raise SettingsError(
             f"callers need no key, so listening on {settings.host} is refused: "
-            "use QUORUM_HOST=127.0.0.1, or QUORUM_INSECURE=1 where something else guards the port"
+            "use QUORUM_HOST=127.0.0.1, or set QUORUM_INSECURE=1 if a proxy or firewall guards the port"
         )

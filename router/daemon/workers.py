@@ -1,6 +1,7 @@
-"""Several daemons on one port: `quorum serve --workers N`. The parent starts them, replaces lost ones, and ends them.
+"""Several daemons on one port: `quorum serve --workers N`. The parent process starts, replaces and stops them.
 
-The kernel spreads connections over the workers. They share the stores and nothing else, like replicas on one machine.
+The kernel balances connections over the workers (SO_REUSEPORT). They share only the stores, like replicas on one
+machine.
 """
 
 from __future__ import annotations
@@ -15,19 +16,20 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 
 from router.core.settings import Settings, SettingsError
-from router.daemon.serve import refuse, serve
+from router.daemon.serve import refuse_open_bind, serve
 
-_AGAIN_S = 1.0  # before a lost worker is replaced, so that one that cannot live does not spin
-_FORK = multiprocessing.get_context("fork")  # nothing is running yet, and secrets need not be written down to be passed
+_RESTART_PAUSE_S = 1.0  # before a lost worker is replaced, so that one that dies at once does not spin
+_FORK = multiprocessing.get_context("fork")  # no thread or loop runs yet, and secrets pass without being pickled
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def serve_many(settings: Settings, env: Mapping[str, str], announce: Callable[[str], None]) -> None:
-    """Runs the workers until a signal ends them; `announce` gets the URL when all are ready.
+    """Runs `settings.workers` daemons until a signal stops them; calls `announce` with the URL when all are ready.
 
-    Signals are only noted when they come and acted on in one place, so that none can meet a worker half made.
+    Signal handlers only note a signal in a pipe; one loop acts on it, so that none can hit a half-started worker.
+    Raises `SettingsError` when the port is taken, or when a worker ends before all are ready.
     """
-    refuse(settings)
+    refuse_open_bind(settings)
     announced = stopping = failed = False
     with _reserved(settings) as port, _noted_signals() as signals:
         settings = replace(settings, port=port.getsockname()[1])
@@ -36,74 +38,75 @@ def serve_many(settings: Settings, env: Mapping[str, str], announce: Callable[[s
             wait([signals, *(source for worker in workers for source in worker.sources())])
             for number in _arrived(signals):
                 stopping = stopping or number != signal.SIGHUP
-                _tell(workers, signal.SIGTERM if stopping else signal.SIGHUP)
+                _forward(workers, signal.SIGTERM if stopping else signal.SIGHUP)
             lost = [worker for worker in workers if worker.lost()]
             workers = [worker for worker in workers if worker not in lost]
             if lost and not announced and not stopping:
                 failed = stopping = True
-                _tell(workers, signal.SIGTERM)
+                _forward(workers, signal.SIGTERM)
             if not announced and not stopping and all(worker.url for worker in workers):
                 announced = True
                 announce(workers[0].url)
             if lost and not stopping:
-                wait([signals], _AGAIN_S)
+                wait([signals], _RESTART_PAUSE_S)
                 workers += [_Worker(settings, env) for _ in lost]
     if failed:
-        raise SettingsError("a worker did not start, what it said stands above")
+        raise SettingsError("a worker did not start: see its error above")
 
 
 class _Worker:
-    """One daemon in a process of its own; `url` is where it answers, empty until it does. It ends with its parent."""
+    """One daemon in a process of its own, which stops when its parent does; `url` is empty until it is ready."""
 
     def __init__(self, settings: Settings, env: Mapping[str, str]) -> None:
         self.url = ""
-        self._ready, told = _FORK.Pipe(duplex=False)
+        self._ready, ready = _FORK.Pipe(duplex=False)
         self._starting = True
-        self._process = _FORK.Process(target=_work, args=(settings, env, told), name="quorum-worker")
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # lifted by the child once it has its own handlers
+        self._process = _FORK.Process(target=_work, args=(settings, env, ready), name="quorum-worker")
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the child has no handlers of its own yet
         self._process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        told.close()
+        ready.close()
 
     def sources(self) -> list[int | Connection]:
-        """What to wait for: its end, and while it starts its word that it is ready."""
+        """What to wait for: the end of the process and, while it starts, the message that it is ready."""
         return [self._process.sentinel, *([self._ready] if self._starting else [])]
 
     def lost(self) -> bool:
-        """Whether it has ended; takes its word on the way."""
+        """Whether the process has ended; also receives the message that the daemon is ready, if one has come."""
         if self._starting and self._ready.poll():
             self._starting = False
             try:
                 self.url = str(self._ready.recv())
             except EOFError:
-                return False  # it is about to end, and its sentinel will tell
+                return False  # the process is about to end, and its sentinel will report that
         return not self._process.is_alive()
 
     def send(self, number: signal.Signals) -> None:
-        """Passes a signal on."""
+        """Forwards a signal, unless the process has already ended."""
         if self._process.pid is not None and self._process.is_alive():
             os.kill(self._process.pid, number)
 
 
-def _tell(workers: list[_Worker], number: signal.Signals) -> None:
+def _forward(workers: list[_Worker], number: signal.Signals) -> None:
     for worker in workers:
         worker.send(number)
 
 
-def _work(settings: Settings, env: Mapping[str, str], told: Connection) -> None:
-    os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which then asks each worker once
+def _work(settings: Settings, env: Mapping[str, str], ready: Connection) -> None:
+    os.setpgid(0, 0)  # Ctrl-C then reaches only the parent, which forwards it to each worker once
     signal.set_wakeup_fd(-1)
-    for number in _SIGNALS:  # until the daemon takes over: an end is an end, and a registry is about to be read anyway
+    # Until the daemon installs its handlers, a stop signal kills; a reload is ignored, since no registry is read yet.
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN if number is signal.SIGHUP else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     parent = multiprocessing.parent_process()
     assert parent is not None
-    serve(settings, env, told.send, shared_port=True, until=parent.sentinel)
+    serve(settings, env, ready.send, shared_port=True, until=parent.sentinel)
 
 
 @contextmanager
 def _noted_signals() -> Iterator[int]:
-    """A file descriptor on which the numbers of arriving signals can be read."""
+    """A file descriptor from which the numbers of received signals can be read, one byte each."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)
@@ -127,7 +130,7 @@ def _arrived(signals: int) -> bytes:
 
 
 def _reserved(settings: Settings) -> socket.socket:
-    """The port, held by a socket that never listens, so that it stays the same for every worker that comes."""
+    """A bound socket that never listens: it keeps the port, also one the kernel chose, for workers started later."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     port = socket.socket(family, socket.SOCK_STREAM)
     port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

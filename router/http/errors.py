@@ -1,4 +1,4 @@
-"""What a caller is told when there is no answer: OpenAI's error object, with every attempt that was made."""
+"""Errors towards callers: OpenAI's error object with every attempt, and the mapping from what happened to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from adapters.errors import POLICY, ErrorKind, ProviderError
 from adapters.types import NOTHING
+from router.core.decision import Decision, Refusal, RefusalCode
 from router.core.plan import Exclusion
 from router.core.vote import Vote
 
@@ -45,7 +46,7 @@ class ApiError(Exception):
         self.votes = tuple(votes)
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """OpenAI's error object; `attempts` tells what each seat did."""
+        """OpenAI's error object; `attempts` lists every call: provider, model, error type, HTTP status and duration."""
         return {
             "error": {
                 "message": self.message,
@@ -98,16 +99,31 @@ _SENTENCE: Mapping[ErrorKind, str] = {
 }
 # A retry by the client repeats what we have just done, except where time alone may help.
 _CLIENT_MAY_RETRY: Mapping[int, bool | None] = {429: None, 503: None, 502: False, 504: False}
+_REFUSAL_STATUS: Mapping[RefusalCode, int] = {"free_text_vote": 422, "no_quorum": 503, "cancelled": 499}
+"""What we ourselves refuse, whatever the providers did."""
+_SHOWN_EXCLUSIONS = 6
 
 
-_STRATEGY_ERRORS = {"free_text_vote": 422, "no_quorum": 503}
-"""What a strategy itself refuses, whatever its providers did."""
+def from_decision(decision: Decision) -> ApiError:
+    """The caller's error where a decision has no answer."""
+    error, options = decision.choice.error, decision.plan.options
+    match error:
+        case Refusal(code="no_seat"):
+            subject = options.pinned or f"tier {options.tier}"
+            return from_exclusions(decision.plan.excluded, subject, decision.free_in_s)
+        case Refusal(code="draining"):
+            return ApiError(503, "draining", error.message, retry_after_s=1)
+        case Refusal():
+            status = _REFUSAL_STATUS[error.code]
+            return ApiError(status, error.code, error.message, should_retry=False, votes=decision.votes)
+        case ProviderError():
+            return from_failure(error, decision.votes, decision.free_in_s or None)
+        case None:
+            raise AssertionError("a decision has a winner or an error")
 
 
 def from_failure(error: ProviderError, votes: tuple[Vote, ...], wait_s: float | None) -> ApiError:
     """The caller's error when the last attempt failed with `error`; `wait_s` is the earliest moment a seat is free."""
-    if error.code in _STRATEGY_ERRORS:
-        return ApiError(_STRATEGY_ERRORS[error.code], error.code, error.message, should_retry=False, votes=votes)
     policy = POLICY[error.kind]
     sentence = _SENTENCE.get(error.kind, f"no provider answered, {len(votes)} attempt(s) were made")
     last = f"; the last said: {error.message}" if votes else f": {error.message}"
@@ -122,17 +138,15 @@ def from_failure(error: ProviderError, votes: tuple[Vote, ...], wait_s: float | 
     )
 
 
-def from_exclusions(excluded: tuple[Exclusion, ...], subject: str, wall: float) -> ApiError:
-    """The caller's error when a plan has no seat: what each model of `subject` lacks, and when one is free again."""
+def from_exclusions(excluded: tuple[Exclusion, ...], subject: str, wait_s: float | None) -> ApiError:
+    """The caller's error when a plan has no seat: what each model of `subject` lacks, and when the first is free."""
     blocks = [exclusion.block for exclusion in excluded if exclusion.block]
-    reasons = "; ".join(f"{exclusion.seat.id}: {exclusion.reason}" for exclusion in excluded[:6])
-    more = f"; and {len(excluded) - 6} more" if len(excluded) > 6 else ""
+    reasons = "; ".join(f"{exclusion.seat.id}: {exclusion.reason}" for exclusion in excluded[:_SHOWN_EXCLUSIONS])
+    more = f"; and {len(excluded) - _SHOWN_EXCLUSIONS} more" if len(excluded) > _SHOWN_EXCLUSIONS else ""
     if not blocks and excluded:
-        too_long = all("its context of" in exclusion.reason for exclusion in excluded)
+        too_long = all(exclusion.code == "context" for exclusion in excluded)
         status, code = (400, "context_length_exceeded") if too_long else (422, "unsupported")
         return ApiError(status, code, f"no model of {subject} can take this request ({reasons}{more})")
-    ends = [block.until for block in blocks if block.until is not None]
-    wait_s = max(0.0, min(ends) - wall) if ends else None
     states = {block.state for block in blocks}
     spent, limited = states == {"quota-spent"}, bool(states) and states <= {"limited", "quota-spent"}
     code = "insufficient_quota" if spent else "rate_limit_exceeded" if limited else "no_seat"
@@ -141,5 +155,5 @@ def from_exclusions(excluded: tuple[Exclusion, ...], subject: str, wall: float) 
         code,
         f"no model of {subject} can be asked now ({reasons}{more})",
         retry_after_s=wait_s,
-        should_retry=None if ends and not spent else False,
+        should_retry=None if wait_s is not None and not spent else False,
     )

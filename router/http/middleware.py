@@ -1,4 +1,4 @@
-"""What every request passes, in the order that `router.daemon.app` lists: an id, one place for errors, a bound."""
+"""Middlewares, in the order in which a request passes them: an id, the one place for errors, admission."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from aiohttp.typedefs import Handler, Middleware
 
 from router.core.clock import Clock
 from router.core.ids import new_id
+from router.core.tasks import CancelReason, cancel
 from router.http.errors import REQUEST_ID, ApiError, error_response
 from router.http.server.connection import entered
 from router.http.server.early_reject import GATED_PATHS, overloaded
 from router.http.server.load_shedding import Gate
-from router.observe.metrics import Telemetry
+from router.observe.metrics import Metrics
 
-SHUTDOWN = "server shutdown"
-"""With this word a handler is cancelled when a stopping daemon cannot wait for it any longer."""
-
-# The gate tells of these in two lines, and a daemon that stops says so: there is no time for a line each.
+# The gate logs these in two lines, and a daemon that stops says so: under overload there is no time for a line each.
 _TOLD_TOGETHER = frozenset({"overloaded", "draining"})
 _LAST_WORDS_S = 2.0  # for telling the callers of cancelled requests why
 _SAFE_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
 
 def identify(clock: Clock) -> Middleware:
-    """Gives each request an id of ours; what a caller sends as an id is never used as one."""
+    """Gives each request an id of ours; an id that a caller sends is never used."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -43,13 +41,13 @@ def identify(clock: Clock) -> Middleware:
 
 @web.middleware
 async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The one place where an exception becomes a response. What nobody foresaw is a 500 with an id to look for."""
+    """Turns exceptions into responses, in this one place. An unforeseen one is a 500 whose id stands in the log."""
     request_id = request[REQUEST_ID]
     try:
         # Old probes of load balancers speak HTTP/1.0, which knows no Host.
         host = request.headers.get("Host", "unnamed" if request.version == HttpVersion10 else "")
         if not _SAFE_HOST.fullmatch(host):
-            raise ApiError(400, "bad_http", "the Host header is not a host name")
+            raise ApiError(400, "bad_http", "the Host header must be a host name, with a port if there is one")
         return await handler(request)
     except ApiError as error:
         failure = error
@@ -67,10 +65,10 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 class Admission:
-    """Who may ask providers: nobody while the daemon is `draining`, and as many at once as the gate lets in."""
+    """Admits requests: none while the daemon is `draining`, else as many at once as the gate has places for."""
 
-    def __init__(self, telemetry: Telemetry, gate: Gate | None = None) -> None:
-        self._telemetry = telemetry
+    def __init__(self, metrics: Metrics, gate: Gate | None = None) -> None:
+        self._metrics = metrics
         self._gate = gate
         self._working: set[asyncio.Task[Any]] = set()
         self.draining = False
@@ -87,11 +85,11 @@ class Admission:
             await asyncio.wait(self._working, timeout=timeout_s)
         if self._working:
             for task in self._working:
-                task.cancel(SHUTDOWN)
+                cancel(task, CancelReason.SHUTDOWN)
             await asyncio.wait(self._working, timeout=_LAST_WORDS_S)
 
     def middleware(self) -> Middleware:
-        """The bound, for everything that is not a mere question about the daemon."""
+        """The middleware; GET requests about the daemon itself are always admitted."""
 
         @web.middleware
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -108,13 +106,13 @@ class Admission:
 
     def _let_in(self, request: web.Request, task: asyncio.Task[Any]) -> None:
         if self.draining:
-            self._telemetry.shed.inc()
+            self._metrics.shed.inc()
             raise ApiError(503, "draining", "this daemon is stopping, ask again", retry_after_s=1)
         gate = self._gate
         if gate is None or request.path not in GATED_PATHS or entered(request):
             return
         if not gate.enter():
-            self._telemetry.shed.inc()
+            self._metrics.shed.inc()
             raise overloaded(gate.retry_after_s())
         task.add_done_callback(lambda _: gate.leave())
 

@@ -1,6 +1,6 @@
-"""What the caller wants of the router, by precedence: `quorum` object, body root, headers, the model's name, defaults.
+"""Routing options of a request, by precedence: `quorum` object, body root, headers, the model's name, defaults.
 
-Each source is checked by the same table; the first of them that names an option decides it.
+Each source is checked by the same table; the first one that names an option decides it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from router.core.context import Options
-from router.core.registry import MAX_COUNCIL_SIZE, STRATEGIES, Registry
+from router.core.registry import MAX_COUNCIL_SIZE, Registry
 from router.core.text import did_you_mean, near_miss
 from router.http.errors import ApiError
 from router.http.values import invalid, named, quoted, slip_of
+from router.strategies.table import DEFAULT_STRATEGY, STRATEGIES
 
 MAX_TIMEOUT_MS = 600_000
 MAX_LABELS = 64
@@ -60,11 +61,11 @@ def resolve_options(
     }
     _known(chosen["strategy"], STRATEGIES, "strategy")
     _known(chosen["tier"], registry.tiers, "tier")
-    if wanted.pinned and chosen["strategy"] not in ("single-query", "ranked-fallback"):
+    if wanted.pinned and not STRATEGIES[chosen["strategy"]].pinnable:
         if "strategy" in said:
             words = f"{chosen['strategy']} needs several models, but model pins {wanted.pinned}"
             raise ApiError(400, "conflicting_options", words, param="model")
-        chosen["strategy"] = "single-query"
+        chosen["strategy"] = DEFAULT_STRATEGY
     timeout_ms = chosen.pop("timeout_ms", None)
     return Options(
         pinned=wanted.pinned,
@@ -75,7 +76,7 @@ def resolve_options(
 
 
 def _no_slips(headers: Mapping[str, str]) -> None:
-    """A header that is nearly one of ours was meant to be one: it must not be ignored in silence."""
+    """Raises a 400 for a header that is a typo of one of ours: ignoring it in silence would change the answer."""
     for header in headers:
         if header[:1] in "xX" and header[: len(_PREFIX)].lower() == _PREFIX and header.title() not in _HEADERS:
             near = slip_of(header.title(), _HEADERS)

@@ -1,4 +1,4 @@
-"""How values of a caller's JSON are looked at: whatever stands there, it gives the value asked for or one clear 400."""
+"""Checks of values in a caller's JSON: each gives the value in the type asked for, or raises a 400 in one sentence."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def invalid(message: str, param: str | None = None) -> ApiError:
 
 
 def slip_of(word: str, known: Iterable[str]) -> str | None:
-    """The known word that this one is a slip of the pen away from: hardly a letter differs.
+    """The known word that this one is a typo of: at most 3 characters are missing, added or exchanged.
 
-    `reasoning_format`, which some providers know, is near `reasoning_effort` but no slip of it.
+    `reasoning_format`, which some providers know, is near `reasoning_effort` but no typo of it.
     """
     near = near_miss(word, known, cutoff=0.8)
     if near is None:
@@ -32,12 +32,12 @@ def slip_of(word: str, known: Iterable[str]) -> str | None:
 
 
 def quoted(word: str) -> str:
-    """A caller's word as a message may repeat it: cut, and with everything unprintable escaped."""
+    """A caller's word as a message may repeat it: cut to 60 characters, unprintable ones escaped."""
     return repr(word[:_SHOWN_CHARS])
 
 
 def named(value: Any) -> str:
-    """A value in words for an error: short texts and numbers as they are, everything else by its kind."""
+    """A value as an error names it: short texts and numbers as they are, everything else by its type and size."""
     match value:
         case None:
             return "null"
@@ -56,7 +56,10 @@ def named(value: Any) -> str:
 
 
 def typed(document: Mapping[str, Any], name: str, kind: type, word: str, at: str = "") -> Any:
-    """The member `name` if it is of a kind, None if it is absent; `at` is where the document stands."""
+    """The member `name` of a JSON object if it has the type `kind`, None if it is absent or null; else a 400.
+
+    `word` names the type for people, `at` is the path of the object within the body.
+    """
     if name not in document:
         return None
     value = document[name]
@@ -66,7 +69,7 @@ def typed(document: Mapping[str, Any], name: str, kind: type, word: str, at: str
 
 
 def bounded(value: Any, at: str) -> None:
-    """Refuses a value that is nested so deeply that encoding it again would fail."""
+    """Raises a 400 for a value nested deeper than 64 levels: encoding it again would fail."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [

@@ -1,1 +1,1 @@
-"""What the daemon tells of itself: the log, metrics, and the events both hear of."""
+"""Observability: the hub of events, the structured log, metrics, and the mask that keeps secrets out of both."""

@@ -1,4 +1,4 @@
-"""The one mask that takes secrets out of whatever is about to be written or shown."""
+"""The mask that replaces secrets in every text about to be logged, stored or shown."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from urllib.parse import quote
 
 import orjson
 
-_MIN_SECRET_CHARS = 6  # shorter values would mask ordinary words
+_MIN_SECRET_CHARS = 6  # a shorter one would mask ordinary words
 
 
 class SecretMask:
-    """Replaces known secrets, also URL-encoded, JSON-escaped and in base64, in a line about to be written."""
+    """Replaces known secrets in a text: as they are, URL-encoded, JSON-escaped and in base64."""
 
     def __init__(self) -> None:
         self._forms: tuple[str, ...] = ()
 
     def know(self, secrets: Iterable[str]) -> None:
-        """Learns more secrets; they are never forgotten, since a rotated key is still a key."""
+        """Adds secrets. None is ever removed: a provider may quote a rotated key, and it may still be valid."""
         forms = set(self._forms)
         for secret in secrets:
             if len(secret) >= _MIN_SECRET_CHARS:
                 in_base64 = base64.b64encode(secret.encode()).decode().rstrip("=")
                 forms |= {secret, quote(secret, safe=""), orjson.dumps(secret).decode()[1:-1], in_base64}
-        self._forms = tuple(sorted(forms, key=len, reverse=True))
+        self._forms = tuple(sorted(forms, key=len, reverse=True))  # longest first: a form may contain another
 
     def clean(self, text: str) -> str:
         """The text with every known secret replaced by `***`."""
@@ -34,7 +34,7 @@ class SecretMask:
         return text
 
     def clean_cut(self, text: str) -> str:
-        """As `clean`, for a text that may have been cut in the middle of a secret: its beginning goes as well."""
+        """As `clean`, for a text that may have been cut inside a secret: the beginning of one at its end goes too."""
         text = self.clean(text)
         for form in self._forms:
             for length in range(min(len(form), len(text)), _MIN_SECRET_CHARS - 1, -1):

@@ -1,4 +1,4 @@
-"""Noticing that another model answered than the asked one: some providers reroute retired models in silence."""
+"""Detects that another model answered than the one asked for: some providers reroute retired models silently."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _DATED = re.compile(r"[-@:](?:latest|preview|exp|\d{3,4}|\d{8}|\d{2}-\d{2}|\d{2}
 
 
 def is_rerouted(asked: str, served: str | None) -> bool:
-    """True when the served model is not a version or an alias of the asked one, by their names.
+    """True when, by its name, the served model is neither the asked one nor a version or alias of it.
 
-    Makers before a slash, variants after a colon, and dates or `latest` at the end do not count.
+    Makers before a slash, variants after a colon, and dates or `latest` at the end are ignored.
     """
     if not served or served == asked:
         return False

@@ -1,4 +1,4 @@
-"""What a provider's references come to: its address and its key, or the names of what is missing."""
+"""Resolves the references in a provider's entry: its base URL and key, or the names of what has no value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from router.registry.urls import normalise
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A provider's address and key; `missing` names the variables and files that have no value."""
+    """A provider's base URL and key; `missing` names the variables and secret files that have no value."""
 
     base_url: str
     api_key: Secret | None = None
@@ -21,9 +21,10 @@ class Account:
 
 
 def open_account(name: str, entry: ProviderEntry, public_url: str, lookup: Lookup) -> tuple[Account, list[Finding]]:
-    """The account of a provider, and what was found on the way; a missing value is no error.
+    """The account of a provider, with the problems found in it.
 
-    It is a note, and not even that while the provider is switched off.
+    A missing value is a note, not an error: a registry may list providers whose keys are not set here. A provider that
+    is not enabled gives no notes at all. `public_url` is its adapter's own base URL, used where the entry has none.
     """
     findings: list[Finding] = []
     key = _resolve(entry.api_key or "", ("providers", name, "api_key"), lookup, findings)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
 import orjson
 
 from adapters.types import Quirks, Target
+from router.core.duration import parse_duration
 from router.core.registry import (
-    STRATEGIES,
     Breaker,
     Health,
     Limit,
@@ -24,8 +24,22 @@ from router.core.registry import (
     Tier,
     Timeouts,
 )
+from router.core.strategy_options import Escalation, Hedge, Strategy, StrategyOptions
 from router.registry.accounts import Account
-from router.registry.document import Behaviour, Document, LimitEntry, ModelEntry, ProviderEntry, QuirksEntry
+from router.registry.document import (
+    Behaviour,
+    Document,
+    FusionOptionsEntry,
+    HedgeEntry,
+    LimitEntry,
+    ModelEntry,
+    ProviderEntry,
+    QuirksEntry,
+    StrategyOptionsEntry,
+    VoteOptionsEntry,
+    WalkOptionsEntry,
+)
+from router.strategies.table import DEFAULT_ESCALATION, STRATEGIES
 
 DEFAULT_RANK = 100
 _CAPABILITY_PARAMS = {"seed": ("seed",), "logprobs": ("logprobs", "top_logprobs")}
@@ -53,7 +67,9 @@ def build(document: Document, written: Mapping[str, Any], accounts: Mapping[str,
         default_tier=document.defaults.tier or next(iter(tiers)),
         tiers=MappingProxyType(tiers),
         providers=MappingProxyType(providers),
-        strategies=_strategies(document),
+        strategies=MappingProxyType(
+            {name: _strategy(name, entry, document) for name, entry in document.strategies.by_name()}
+        ),
         seats=MappingProxyType(seats),
     )
 
@@ -182,6 +198,31 @@ def _not_supported(model: Model) -> frozenset[str]:
     )
 
 
-def _strategies(document: Document) -> Mapping[str, Mapping[str, Any]]:
-    options = document.strategies.model_dump(by_alias=True, exclude_none=True)
-    return MappingProxyType({name: MappingProxyType(options[name]) for name in STRATEGIES})
+# --- options of strategies -------------------------------------------------------------------------------------------
+
+
+def _strategy(name: Strategy, entry: StrategyOptionsEntry, document: Document) -> StrategyOptions:
+    """The entry as the type that the table names for its strategy: fields of one name are taken over as they are."""
+    kind = STRATEGIES[name].options
+    said: dict[str, Any] = {field.name: getattr(entry, field.name, None) for field in fields(kind)}
+    if isinstance(entry, WalkOptionsEntry) and entry.hedge is not None:
+        said["hedge"] = _hedge(entry.hedge)
+    if isinstance(entry, VoteOptionsEntry) and entry.escalate is not None:
+        said["escalate"] = _escalation(entry.escalate, entry.escalate_below or 0.0, document)
+    if isinstance(entry, FusionOptionsEntry):
+        said["prompts"] = MappingProxyType(entry.prompts)
+    return kind(**said)
+
+
+def _hedge(entry: HedgeEntry) -> Hedge:
+    """`3x p95`, or a duration; and a share in per cent."""
+    share = float(entry.budget.removesuffix("%")) / 100
+    times, is_multiple, _ = entry.after.partition("x p95")
+    return Hedge(share, times=float(times)) if is_multiple else Hedge(share, after_s=parse_duration(entry.after))
+
+
+def _escalation(onward: str, below: float, document: Document) -> Escalation:
+    """`tier/strategy` or one of the two."""
+    parts = onward.split("/")
+    strategy = next((strategy for strategy in STRATEGIES if strategy in parts), DEFAULT_ESCALATION)
+    return Escalation(strategy, next((part for part in parts if part in document.tiers), None), below)

@@ -1,4 +1,4 @@
-"""What a reload would change, or has changed, in words: one line per fact, never a key."""
+"""What a reload would change, or has changed, in words: one line per difference, never a key."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from router.core.registry import Limit, Model, Price, Provider, Registry
+from router.core.strategy_options import StrategyOptions
 
-# Compared on their own, or not at all: a name is the same on both sides, and a key is never shown.
+# Not compared field by field: names are equal on both sides, models and seats have their own lines, keys never show.
 _APART = frozenset({"id", "name", "models", "seats", "api_key", "missing_env"})
 
 
 def diff(old: Registry, new: Registry) -> list[str]:
-    """The differences from one registry to another, in the order: defaults, tiers, strategies, providers, models."""
+    """The differences between two registries as sentences, in the order: defaults, tiers, strategies, providers.
+
+    A provider's models follow its own lines. Empty when a reload would change nothing.
+    """
     return [
         *_changed("default strategy", old.default_strategy, new.default_strategy),
         *_changed("default tier", old.default_tier, new.default_tier),
@@ -26,9 +30,10 @@ def diff(old: Registry, new: Registry) -> list[str]:
 
 
 Inside = Callable[[str, Any, Any], Iterator[str]]
+"""(subject, old, new) → the differences between two entries of one name."""
 
 
-def _compare(kind: str, old: Mapping[str, Any], new: Mapping[str, Any], inside: Inside) -> Iterator[str]:
+def _compare(kind: str, old: Mapping[Any, Any], new: Mapping[Any, Any], inside: Inside) -> Iterator[str]:
     yield from (f"{kind} {name} added{_size(new[name])}" for name in new if name not in old)
     yield from (f"{kind} {name} removed{_size(old[name])}" for name in old if name not in new)
     for name in old:
@@ -40,9 +45,9 @@ def _size(value: Any) -> str:
     return f" ({len(value.models)} models)" if isinstance(value, Provider) else ""
 
 
-def _options(subject: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    for name in sorted({*old, *new}):
-        yield from _changed(f"{subject}: {name}", old.get(name), new.get(name))
+def _options(subject: str, old: StrategyOptions, new: StrategyOptions) -> Iterator[str]:
+    for name in sorted(field.name for field in fields(old)):
+        yield from _changed(f"{subject}: {name}", getattr(old, name), getattr(new, name))
 
 
 def _provider(subject: str, old: Provider, new: Provider) -> Iterator[str]:
@@ -86,7 +91,7 @@ def _quirks(old: Registry, new: Registry) -> Iterator[str]:
 
 
 def _order(old: Registry, new: Registry) -> Iterator[str]:
-    """Says so where nothing but the order of equally ranked seats differs."""
+    """A line for each tier whose seats are the same, ranks included, but in another order."""
     for name, tier in new.tiers.items():
         if name in old.tiers:
             before, after = ([(seat.rank, seat.id) for seat in seats] for seats in (old.tiers[name].seats, tier.seats))
@@ -95,7 +100,7 @@ def _order(old: Registry, new: Registry) -> Iterator[str]:
 
 
 def _words(value: Any) -> str:
-    """A value as a person would say it."""
+    """A value in words."""
     match value:
         case None | () | "":
             return "nothing"
@@ -115,5 +120,8 @@ def _words(value: Any) -> str:
             return ", ".join(sorted(value)) or "nothing"
         case Mapping():
             return ", ".join(f"{name} {_words(part)}" for name, part in value.items()) or "nothing"
+        case _ if is_dataclass(value):
+            given = {field.name: getattr(value, field.name) for field in fields(value)}
+            return _words({name: part for name, part in given.items() if part is not None})
         case _:
             return str(value)

@@ -1,33 +1,48 @@
 """registry.yaml as it is written: the shape of the file, with the sentences that editors show for each field.
 
-`model` is what these entries mean once they are resolved; a `serialization_alias` is a field's name there.
+`core.registry` is what these entries mean once they are resolved; a `serialization_alias` is a field's name there.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 
-from router.core.duration import DURATION
-from router.core.registry import MAX_COUNCIL_SIZE, Strategy
+from router.core.registry import MAX_COUNCIL_SIZE
+from router.core.strategy_options import (
+    CouncilOptions,
+    CouncilStyle,
+    FreeText,
+    FusionOptions,
+    OnCut,
+    OnNoQuorum,
+    Strategy,
+    StrategyOptions,
+    VoteOptions,
+    WalkOptions,
+)
 from router.registry.references import check_key_reference, check_references
 from router.registry.values import (
-    Count,
+    Amount,
     Duration,
     Header,
+    HedgeAfter,
     JsonPointer,
     ModelId,
-    Name,
+    Percent,
     Positive,
+    Ratio,
     Resets,
+    ShortName,
     TierRanks,
     UrlPath,
+    WholeNumber,
     Words,
 )
-
-Share = Annotated[float, Field(gt=0, le=1)]
-Amount = Annotated[float, Field(ge=0)]
+from router.strategies.table import DEFAULT_STRATEGY, STRATEGIES, StrategyFacts
 
 UNITS = ("requests", "tokens", "neurons", "usd")
 
@@ -38,16 +53,16 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     def written(self) -> dict[str, Any]:
-        """Only what the file says, under the names that `model` uses."""
+        """Only what the file says, under the names of `core.registry`."""
         return self.model_dump(by_alias=True, exclude_unset=True, exclude_none=True)
 
 
 class LimitEntry(Entry):
     """So much of one unit per window: {requests: 30, per: minute}."""
 
-    requests: Count | None = Field(default=None, description="Requests per window.")
-    tokens: Count | None = Field(default=None, description="Input and output tokens per window.")
-    neurons: Count | None = Field(default=None, description="Cloudflare's unit of compute per window.")
+    requests: WholeNumber | None = Field(default=None, description="Requests per window.")
+    tokens: WholeNumber | None = Field(default=None, description="Input and output tokens per window.")
+    neurons: WholeNumber | None = Field(default=None, description="Cloudflare's unit of compute per window.")
     usd: Annotated[float, Field(gt=0)] | None = Field(default=None, description="US dollars per window.")
     per: Literal["minute", "day", "month"] = Field(description="The window.")
     resets: Resets = Field(
@@ -107,7 +122,7 @@ class BreakerEntry(Entry):
     """When a model at a provider counts as broken, and for how long."""
 
     failures: int | None = Field(default=None, ge=1, description="Failures in a row that open it.")
-    failure_rate: Share | None = Field(default=None, description="Or this share of the last calls of a minute.")
+    failure_rate: Ratio | None = Field(default=None, description="Or this share of the last calls of a minute.")
     min_calls: int | None = Field(default=None, ge=1, description="Calls within the minute before the share counts.")
     open: Positive | None = Field(
         default=None, serialization_alias="open_s", description="First pause; it doubles each time."
@@ -124,7 +139,7 @@ class HealthEntry(Entry):
     interval: Positive | None = Field(
         default=None, serialization_alias="interval_s", description="Between two probes of a model."
     )
-    probe_share: Share | None = Field(default=None, description="The most of a daily limit that probes may spend.")
+    probe_share: Ratio | None = Field(default=None, description="The most of a daily limit that probes may spend.")
 
 
 class QuirksEntry(Entry):
@@ -147,8 +162,8 @@ class ModelEntry(Entry):
     family: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = Field(
         default=None, description="Who trained it: councils ask one model per family (default: the model's id)."
     )
-    context: Count | None = Field(default=None, description="Context window in tokens.")
-    max_output: Count | None = Field(default=None, description="The most output tokens it can produce.")
+    context: WholeNumber | None = Field(default=None, description="Context window in tokens.")
+    max_output: WholeNumber | None = Field(default=None, description="The most output tokens it can produce.")
     price: PriceEntry | None = Field(
         default=None, description="US dollars per million tokens; leave out where unknown."
     )
@@ -187,7 +202,7 @@ class Behaviour(Entry):
 class Defaults(Behaviour):
     """What holds where nothing else is said."""
 
-    strategy: Strategy = Field(default="single-query", description="For requests that name none.")
+    strategy: Strategy = Field(default=DEFAULT_STRATEGY, description="For requests that name none.")
     tier: str | None = Field(
         default=None, description="For requests that name none (default: the first tier of the file)."
     )
@@ -204,7 +219,7 @@ class ProviderEntry(Behaviour):
         default=None, description="${VAR}, ${VAR:-default} or ${file:/path}; never the key itself."
     )
     enabled: bool = Field(default=True, description="False takes the whole provider out.")
-    region: Name | None = Field(
+    region: ShortName | None = Field(
         default=None, description="Where prompts are processed, as residency rules name it: eu, us."
     )
     trains_on_data: bool | None = Field(
@@ -218,10 +233,10 @@ class ProviderEntry(Behaviour):
     models: dict[ModelId, ModelEntry] = Field(min_length=1, description="Its models, by the id it knows them by.")
 
 
-class AnyOptions(Entry):
+class StrategyOptionsEntry(Entry):
     """Options of every strategy."""
 
-    on_cut: Literal["error", "continue"] = Field(
+    on_cut: OnCut = Field(
         default="error",
         description="When a stream breaks after text was sent: tell the caller, or let another seat go on.",
     )
@@ -230,27 +245,21 @@ class AnyOptions(Entry):
 class HedgeEntry(Entry):
     """A second attempt beside a first one that has been silent for too long."""
 
-    after: Annotated[str, StringConstraints(pattern=rf"^(\d+(\.\d+)?x p95|{DURATION})$")] = Field(
-        description="3x p95: after so many times what is usual for the seat; or a duration."
-    )
-    budget: Annotated[str, StringConstraints(pattern=r"^(100|\d{1,2}(\.\d+)?)%$")] = Field(
-        default="2%", description="For so many of the last minute's requests at most."
-    )
+    after: HedgeAfter = Field(description="3x p95: after so many times what is usual for the seat; or a duration.")
+    budget: Percent = Field(default="2%", description="For so many of the last minute's requests at most.")
 
 
-class WalkOptions(AnyOptions):
+class WalkOptionsEntry(StrategyOptionsEntry):
     """Options of the strategies that ask one seat after another."""
 
     hedge: HedgeEntry | None = Field(default=None, description="Off by default.")
 
 
-class VoteOptions(AnyOptions):
+class VoteOptionsEntry(StrategyOptionsEntry):
     """Options of majority-vote."""
 
-    on_no_quorum: Literal["degrade", "fail"] = Field(default="degrade", description="Answer with a flag, or refuse.")
-    free_text: Literal["cluster", "reject"] = Field(
-        default="reject", description="Group equal answers by a cheap call, or 422."
-    )
+    on_no_quorum: OnNoQuorum = Field(default="degrade", description="Answer with a flag, or refuse.")
+    free_text: FreeText = Field(default="reject", description="Group equal answers by a cheap call, or 422.")
     ignore: Annotated[tuple[JsonPointer, ...], Field(strict=False)] = Field(
         default=(), description="What of JSON answers does not count, as JSON pointers: /id, /meta/at."
     )
@@ -263,35 +272,64 @@ class VoteOptions(AnyOptions):
     )
 
 
-class FusionOptions(AnyOptions):
+class FusionOptionsEntry(StrategyOptionsEntry):
     """Options of synthesize-best."""
 
     chair: str | None = Field(
         default=None,
         description="Who writes the answer: a tier, or a provider/model (default: complex, if there is such a tier).",
     )
-    prompts: dict[Name, str] = Field(
+    prompts: dict[ShortName, str] = Field(
         default_factory=dict, description="Other wordings of what models are told, by key: see docs/council.md."
     )
 
 
-class CouncilOptions(FusionOptions):
+class CouncilOptionsEntry(FusionOptionsEntry):
     """Options of council."""
 
-    on_no_quorum: Literal["degrade", "fail"] = Field(default="degrade", description="Answer with a flag, or refuse.")
-    style: Literal["quorum", "karpathy"] = Field(
+    on_no_quorum: OnNoQuorum = Field(default="degrade", description="Answer with a flag, or refuse.")
+    style: CouncilStyle = Field(
         default="quorum", description="How members rank: each the others', balanced; or all in one order, own included."
     )
 
 
-class Strategies(Entry):
+ENTRIES: Mapping[type[StrategyOptions], type[StrategyOptionsEntry]] = MappingProxyType(
+    {
+        WalkOptions: WalkOptionsEntry,
+        VoteOptions: VoteOptionsEntry,
+        FusionOptions: FusionOptionsEntry,
+        CouncilOptions: CouncilOptionsEntry,
+    }
+)
+"""How the options of each type are written in the file."""
+
+
+class StrategiesEntry(Entry):
     """Options per strategy."""
 
-    single_query: WalkOptions = Field(default_factory=WalkOptions, alias="single-query")
-    majority_vote: VoteOptions = Field(default_factory=VoteOptions, alias="majority-vote")
-    synthesize_best: FusionOptions = Field(default_factory=FusionOptions, alias="synthesize-best")
-    ranked_fallback: WalkOptions = Field(default_factory=WalkOptions, alias="ranked-fallback")
-    council: CouncilOptions = Field(default_factory=CouncilOptions)
+    def by_name(self) -> Iterator[tuple[Strategy, StrategyOptionsEntry]]:
+        """Every strategy with what the file says of it."""
+        yield from ((name, getattr(self, _field(name))) for name in STRATEGIES)
+
+
+def _field(name: Strategy) -> str:
+    return name.replace("-", "_")
+
+
+def _entry_field(facts: StrategyFacts) -> Any:
+    entry = ENTRIES[facts.options]
+    return entry, Field(default_factory=entry, alias=facts.name)
+
+
+if TYPE_CHECKING:
+    Strategies = StrategiesEntry
+else:  # one field per strategy of the table
+    Strategies = create_model(
+        "Strategies",
+        __base__=StrategiesEntry,
+        __doc__=StrategiesEntry.__doc__,
+        **{_field(name): _entry_field(facts) for name, facts in STRATEGIES.items()},
+    )
 
 
 class Document(Entry):
@@ -299,8 +337,8 @@ class Document(Entry):
 
     version: Literal[1] = Field(description="The version of this format.")
     defaults: Defaults = Field(default_factory=Defaults, description="What holds where nothing else is said.")
-    tiers: dict[Name, TierEntry] = Field(min_length=1, description="Classes of models that a request may name.")
+    tiers: dict[ShortName, TierEntry] = Field(min_length=1, description="Classes of models that a request may name.")
     strategies: Strategies = Field(default_factory=Strategies, description="Options per strategy.")
-    providers: dict[Name, ProviderEntry] = Field(
+    providers: dict[ShortName, ProviderEntry] = Field(
         min_length=1, description="Accounts and servers, by the name you give them."
     )

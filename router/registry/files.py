@@ -1,4 +1,4 @@
-"""Reading a small file that somebody else wrote: regular files only, and never more than was asked for."""
+"""Reads a small file that others may write: regular files only, never more than a given number of bytes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import stat
 
 
 def read_regular(path: str, *, max_bytes: int) -> bytes:
-    """The bytes of a regular file; OSError where it cannot be opened, ValueError where it is not fit to be read."""
-    # O_NONBLOCK: opening a FIFO that nobody writes to would wait forever.
+    """The bytes of a regular file.
+
+    Raises `OSError` if it cannot be opened; `ValueError` if it is larger than `max_bytes` or no regular file, with a
+    message that continues "file X …".
+    """
+    # O_NONBLOCK: opening a FIFO that has no writer would otherwise block for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

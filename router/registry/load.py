@@ -1,4 +1,4 @@
-"""The way from a path to a `Registry`: read, parse, check, build; or every problem at once, each with its place."""
+"""Loads a registry: reads, parses, checks and builds it, or reports every problem at once, each with its place."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ Rebase = Callable[[str, str], str]
 """(provider id, base URL) → the base URL to use instead."""
 
 Advise = Callable[[Document], Iterable[Finding]]
+"""Findings that need more than the file, such as public prices or the providers themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a look at a registry gave: all problems in the order of the file, and the registry if none is an error."""
+    """The result of a check: all problems in the order of the file, and the registry if none of them is an error."""
 
     problems: tuple[Problem, ...]
     registry: Registry | None = None
@@ -41,10 +42,10 @@ def load_registry(
     adapters: Adapters | None = None,
     rebase: Rebase | None = None,
 ) -> Registry:
-    """The registry in a file; RegistryError with every problem if it has one.
+    """The registry in a file; raises `RegistryError` with every problem if one of them is an error.
 
-    `env` holds the variables that keys and addresses refer to. `adapters` maps the adapters that exist to their public
-    base URLs (default: all of ours). `rebase` may point each provider elsewhere, such as at a simulator.
+    `env` holds the variables that keys and base URLs refer to. `adapters` maps each adapter to its public base URL
+    (default: all of ours). `rebase` may replace each provider's base URL, for instance by a simulator's.
     """
     checked = check(path, env=env, adapters=adapters, rebase=rebase)
     if checked.registry is None:
@@ -60,9 +61,9 @@ def check(
     rebase: Rebase | None = None,
     advise: Advise | None = None,
 ) -> Checked:
-    """Checks a registry file without raising; with `env` None no variable and no secret file is looked up.
+    """Checks a registry file; a file that cannot be read is one of the problems, nothing is raised.
 
-    `advise` may add findings that need more than the file, such as prices.
+    With `env` None no variable and no secret file is looked up, and notes are left out.
     """
     source = os.fspath(path)
     try:
@@ -81,7 +82,7 @@ def parse_registry(
     rebase: Rebase | None = None,
     advise: Advise | None = None,
 ) -> Checked:
-    """Checks the text of a registry; `source` is the name that its problems carry."""
+    """Checks the text of a registry, as `check` does; `source` is the file name its problems show."""
     known = public_adapters() if adapters is None else adapters
     tree = read_yaml(text, source)
     document, accounts = _examine(tree, known, nowhere if env is None else environment(env))
@@ -99,7 +100,7 @@ def parse_registry(
 
 
 def public_adapters() -> Adapters:
-    """Every adapter we have, with its public base URL."""
+    """Every adapter of ours with its public base URL."""
     from adapters import ADAPTERS
 
     return {name: adapter.BASE_URL for name, adapter in ADAPTERS.items()}
@@ -113,7 +114,7 @@ def _read_file(path: str) -> bytes:
 
 
 def _examine(tree: Tree, adapters: Adapters, lookup: Lookup) -> tuple[Document | None, dict[str, Account]]:
-    """Runs every check that the state of the tree allows; findings go to the tree's problems."""
+    """Runs every check that the tree is fit for; findings are added to the tree's problems."""
     if not tree.usable:
         return None, {}
     if not isinstance(tree.data, dict):

@@ -1,6 +1,6 @@
-"""Whether the registry's prices are near public price data, where that is installed: `pip install 'quorum[prices]'`.
+"""Compares the registry's prices with public price data, if installed: `pip install 'quorum-router[prices]'`.
 
-The data is a hint for whoever edits the file, never the truth: what is billed by is the registry.
+The data is a hint to whoever edits the file: costs are computed from the registry's prices alone.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import NamedTuple
 from router.registry.document import Document
 from router.registry.problems import Finding
 
-TOLERANCE = 0.2
-_SAMPLE_TOKENS = 1_000  # small enough for the first step of prices that rise with the length of the prompt
+TOLERANCE = 0.2  # relative to the higher of the two prices
+_SAMPLE_TOKENS = 1_000  # few enough for the lowest step of prices that rise with the length of the prompt
 _THEIR_NAMES: Mapping[str, str] = {"gemini": "google", "xai": "x-ai"}
 
 
-class Listed(NamedTuple):
-    """A public price in USD per million tokens."""
+class PublicPrice(NamedTuple):
+    """A public price, in US dollars per million tokens."""
 
     input: float
     output: float
 
 
 def findings(document: Document) -> Iterator[Finding]:
-    """A warning for each price that differs from the public one by more than a fifth; nothing without the data."""
+    """A warning for each price that differs from the public one by more than a fifth; none without the data."""
     for name, provider in document.providers.items():
         for model_id, model in provider.models.items():
             listed = public_price(name, model_id) if model.price else None
@@ -33,14 +33,14 @@ def findings(document: Document) -> Iterator[Finding]:
             for side in ("input", "output"):
                 ours, theirs = getattr(model.price, side), getattr(listed, side)
                 if abs(ours - theirs) > TOLERANCE * max(ours, theirs):
-                    words = (
+                    message = (
                         f"the {side} price is {ours:g}, but public price data says {theirs:g} USD per million tokens"
                     )
-                    yield Finding(("providers", name, "models", model_id, "price", side), words, "warning")
+                    yield Finding(("providers", name, "models", model_id, "price", side), message, "warning")
 
 
-def public_price(provider: str, model: str) -> Listed | None:
-    """What public price data says of a model; None if it says nothing, or is not installed."""
+def public_price(provider: str, model: str) -> PublicPrice | None:
+    """The public price of a model; None if it is unknown, or the data is not installed."""
     try:
         from genai_prices import Usage, calc_price
     except ImportError:
@@ -51,4 +51,4 @@ def public_price(provider: str, model: str) -> Listed | None:
     except LookupError:
         return None
     per_million = 1_000_000 / _SAMPLE_TOKENS
-    return Listed(float(price.input_price) * per_million, float(price.output_price) * per_million)
+    return PublicPrice(float(price.input_price) * per_million, float(price.output_price) * per_million)

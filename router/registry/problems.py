@@ -1,8 +1,7 @@
-"""What can be wrong with a registry: one `Problem` per place in the file, and the exception that carries them all."""
+"""Problems of a registry, each with its place in the file, and the exception that carries all of them."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +12,7 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One finding in a file; `line` and `col` count from 1, as editors do."""
+    """A problem at a place in a file, shown as `path:line:col: severity: message`; `line` and `col` count from 1."""
 
     path: str
     line: int
@@ -27,7 +26,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong at a path of the document: at its value, or at its key."""
+    """A problem at a path of the document, which `strict_yaml.Tree` resolves to a line and a column.
+
+    With `key` the place is the last key of the path, else that key's value.
+    """
 
     path: Path
     message: str
@@ -36,17 +38,8 @@ class Finding:
 
 
 class RegistryError(Exception):
-    """The registry cannot be used; its text is every problem, one a line, in the order of the file."""
+    """The registry cannot be used; the text is one line per problem, in the order of the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
-
-
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """The end of a sentence about a wrong word: the likeliest right one, or else all that are allowed."""
-    words = list(allowed)
-    close = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
-    if close:
-        return f", did you mean '{close[0]}'?"
-    return f"; allowed: {', '.join(words)}" if words else ""

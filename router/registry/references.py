@@ -1,4 +1,4 @@
-"""`${VAR}`, `${VAR:-default}` and `${file:/run/secrets/x}`: how a registry names what it must not contain."""
+"""References in a registry to values it must not contain: `${VAR}`, `${VAR:-default}`, `${file:/run/secrets/x}`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _REFERENCE = re.compile(
 )
 
 Lookup = Callable[[str], str | None]
-"""Finds the value of `VAR` or of `file:/path`; None where there is none; ValueError where it is not fit for use."""
+"""The value of `VAR` or of `file:/path`; None if it has none; raises `ValueError` for one that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A text with its references filled in; those in `missing` have no value and stay as they were written."""
+    """A text with its references replaced by their values; those named in `missing` have none and stay as written."""
 
     text: str
     missing: tuple[str, ...] = ()
 
 
 def check_references(text: str) -> str:
-    """The text itself, once every `$` in it begins a well-formed reference."""
+    """Returns the text unchanged; raises `ValueError` if a `$` in it does not begin a well-formed reference."""
     if "$" in _REFERENCE.sub("", text):
         raise ValueError("a reference is written ${VAR}, ${VAR:-default} or ${file:/path}")
     return text
 
 
 def check_key_reference(text: str) -> str:
-    """The text itself, once it is exactly one reference; the message never repeats it."""
+    """Returns the text unchanged; raises `ValueError`, without quoting it, if it is not exactly one reference."""
     match = _REFERENCE.fullmatch(text)
     if not match:
         raise ValueError("a literal key is refused: write ${VAR}, ${VAR:-default} or ${file:/run/secrets/x}")
@@ -45,7 +45,10 @@ def check_key_reference(text: str) -> str:
 
 
 def resolve(text: str, lookup: Lookup) -> Resolved:
-    """Fills in every reference of a text; an empty value counts as none, as the shell has it for `:-`."""
+    """Replaces every reference in a text by its value; an empty value counts as none, as in the shell's `:-`.
+
+    Raises `ValueError` as `lookup` does.
+    """
     missing: list[str] = []
 
     def value_of(match: re.Match[str]) -> str:
@@ -62,7 +65,7 @@ def resolve(text: str, lookup: Lookup) -> Resolved:
 
 
 def environment(env: Mapping[str, str]) -> Lookup:
-    """Looks variables up in a mapping, and secret files on disk."""
+    """A lookup of variables in a mapping and of secret files on disk."""
 
     def lookup(name: str) -> str | None:
         path = name.removeprefix("file:")
@@ -81,7 +84,10 @@ def nowhere(name: str) -> None:
 
 
 def _read_secret(path: str) -> str | None:
-    """The text of a secret file without its final newline; None where there is no such file."""
+    """The text of a secret file without its final newline; None if there is no such file.
+
+    Latin-1, so that no byte can fail to decode; `environment` then refuses what is not ASCII.
+    """
     try:
         content = read_regular(path, max_bytes=MAX_SECRET_BYTES)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a check of a registry found, as text for people, JSON for programs, or annotations for GitHub Actions."""
+"""Renders the result of a check: text for people, JSON for programs, annotations for GitHub Actions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GITHUB_LEVELS: Mapping[str, str] = MappingProxyType({"error": "error", "warning
 
 
 def render(checked: Checked, format_: Format = "text") -> str:
-    """All problems in one of the formats, without a final newline."""
+    """The problems in one of the formats, without a final line break; `text` adds a summary."""
     return _RENDERERS[format_](checked)
 
 
@@ -64,6 +64,7 @@ def _annotation(problem: Problem) -> str:
 
 
 def _escape(text: str, also: str = "") -> str:
+    """Escapes text for GitHub's workflow commands, which use percent-encoding for `%`, line breaks and separators."""
     for character in f"%\r\n{also}":
         text = text.replace(character, f"%{ord(character):02X}")
     return text

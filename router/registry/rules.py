@@ -1,4 +1,4 @@
-"""What must hold between the parts of a registry: every name referred to exists, and nothing contradicts itself.
+"""The rules between the parts of a registry: every name referred to exists, and nothing contradicts itself.
 
 Each rule is a generator over the document; all run, and all their findings are reported together.
 """
@@ -8,11 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from adapters.types import NATIVE_ADAPTERS
-from router.core.registry import STRATEGIES
-from router.core.text import shown
-from router.registry.document import Document, LimitEntry, ModelEntry, ProviderEntry
-from router.registry.problems import Finding, Path, did_you_mean
+from adapters import NATIVE_ADAPTERS
+from router.core.strategy_options import Strategy
+from router.core.text import shown, suggestion
+from router.registry.document import (
+    Document,
+    FusionOptionsEntry,
+    LimitEntry,
+    ModelEntry,
+    ProviderEntry,
+    VoteOptionsEntry,
+)
+from router.registry.problems import Finding, Path
+from router.strategies.table import STRATEGIES
 
 CAPABILITIES = (
     "tools",
@@ -27,18 +35,13 @@ CAPABILITIES = (
     "temperature",
     "prefill",
 )
-WORDINGS: Mapping[str, tuple[str, ...]] = {
-    "synthesize-best": ("synthesize",),
-    "council": ("review", "repair", "chair"),
-}
 REFERENCE_KEYS = ("api_key", "base_url")
 RESERVED_NAMES = frozenset({"auto", *STRATEGIES})
-
 
 Adapters = Mapping[str, str]
 """The adapters that exist, each with its public base URL (empty where it has none)."""
 
-Rule = Callable[[Document, Adapters], Iterator[Finding]]
+DocumentRule = Callable[[Document, Adapters], Iterator[Finding]]
 
 
 def references(document: Document, adapters: Adapters) -> Iterator[Finding]:
@@ -83,11 +86,10 @@ def _tier_names(document: Document, adapters: Adapters) -> Iterator[Finding]:
 
 
 def _tiers_referred_to(document: Document, adapters: Adapters) -> Iterator[Finding]:
-    strategies = document.strategies
-    named: dict[Path, str | None] = {("defaults", "tier"): document.defaults.tier}
-    chairs = {"synthesize-best": strategies.synthesize_best.chair, "council": strategies.council.chair}
     models = {f"{provider}/{model}" for provider, entry in document.providers.items() for model in entry.models}
-    named |= {("strategies", name, "chair"): chair for name, chair in chairs.items() if chair not in models}
+    chairs = {name: entry.chair for name, entry in _fusions(document) if entry.chair not in models}
+    named: dict[Path, str | None] = {("defaults", "tier"): document.defaults.tier}
+    named |= {("strategies", name, "chair"): chair for name, chair in chairs.items()}
     for path, tier in named.items():
         if tier is not None and tier not in document.tiers:
             yield Finding(path, _no_tier(tier, document))
@@ -97,29 +99,40 @@ def _tiers_referred_to(document: Document, adapters: Adapters) -> Iterator[Findi
                 yield Finding((*model_path, "tier", tier), _no_tier(tier, document), key=True)
 
 
-def _escalation(document: Document, adapters: Adapters) -> Iterator[Finding]:
-    onward = document.strategies.majority_vote.escalate
-    for part in onward.split("/") if onward else ():
+def _fusions(document: Document) -> Iterator[tuple[Strategy, FusionOptionsEntry]]:
+    for name, entry in document.strategies.by_name():
+        if isinstance(entry, FusionOptionsEntry):
+            yield name, entry
+
+
+def _escalations(document: Document, adapters: Adapters) -> Iterator[Finding]:
+    for name, entry in document.strategies.by_name():
+        if isinstance(entry, VoteOptionsEntry) and entry.escalate is not None:
+            path: Path = ("strategies", name, "escalate")
+            yield from (Finding(path, problem) for problem in _escalation_problems(name, entry.escalate, document))
+
+
+def _escalation_problems(name: Strategy, onward: str, document: Document) -> Iterator[str]:
+    parts = onward.split("/")
+    for part in parts:
         if part not in document.tiers and part not in STRATEGIES:
-            near = did_you_mean(part, [*document.tiers, *STRATEGIES])
-            message = f"{shown(part)} is neither a tier nor a strategy{near}; write tier/strategy"
-            yield Finding(("strategies", "majority-vote", "escalate"), message)
-        if part == "majority-vote":
-            yield Finding(("strategies", "majority-vote", "escalate"), "a vote cannot escalate to another vote")
+            near = suggestion(part, [*document.tiers, *STRATEGIES])
+            yield f"{shown(part)} is neither a tier nor a strategy{near}; write tier/strategy"
+    if name in parts:
+        yield "a vote cannot escalate to another vote"
 
 
 def _wordings(document: Document, adapters: Adapters) -> Iterator[Finding]:
-    given = {"synthesize-best": document.strategies.synthesize_best, "council": document.strategies.council}
-    for strategy, options in given.items():
-        for key in options.prompts:
-            if key not in WORDINGS[strategy]:
-                message = f"{shown(key)} is no wording of {strategy}{did_you_mean(key, WORDINGS[strategy])}"
-                valid = ", ".join(WORDINGS[strategy])
-                yield Finding(("strategies", strategy, "prompts", key), f"{message}; there are {valid}", key=True)
+    for name, entry in _fusions(document):
+        known = STRATEGIES[name].wordings
+        for key in entry.prompts:
+            if key not in known:
+                message = f"{shown(key)} is no wording of {name}{suggestion(key, known)}; there are {', '.join(known)}"
+                yield Finding(("strategies", name, "prompts", key), message, key=True)
 
 
 def _no_tier(tier: str, document: Document) -> str:
-    return f"no tier is called {shown(tier)}{did_you_mean(tier, document.tiers)}"
+    return f"no tier is called {shown(tier)}{suggestion(tier, document.tiers)}"
 
 
 def _ranks(document: Document, adapters: Adapters) -> Iterator[Finding]:
@@ -131,7 +144,7 @@ def _ranks(document: Document, adapters: Adapters) -> Iterator[Finding]:
 def _adapters_exist(document: Document, adapters: Adapters) -> Iterator[Finding]:
     for name, provider in document.providers.items():
         if provider.adapter not in adapters:
-            message = f"no adapter is called {shown(provider.adapter)}{did_you_mean(provider.adapter, adapters)}"
+            message = f"no adapter is called {shown(provider.adapter)}{suggestion(provider.adapter, adapters)}"
             yield Finding(("providers", name, "adapter"), message)
         if provider.adapter in NATIVE_ADAPTERS and provider.quirks.rename:
             message = f"adapter '{provider.adapter}' renames nothing: its names are not OpenAI's"
@@ -143,7 +156,7 @@ def _successors(document: Document, adapters: Adapters) -> Iterator[Finding]:
         if model.replaced_by is None:
             continue
         if model.replaced_by not in provider.models:
-            hint = did_you_mean(model.replaced_by, provider.models)
+            hint = suggestion(model.replaced_by, provider.models)
             message = f"this provider has no model {shown(model.replaced_by)}{hint}"
             yield Finding((*path, "replaced_by"), message)
         elif id_ in _chain(provider, model.replaced_by):
@@ -184,7 +197,7 @@ def _capabilities(document: Document, adapters: Adapters) -> Iterator[Finding]:
     for path, _, _, model in _models(document):
         for at, word in enumerate(model.supports or ()):
             if word not in CAPABILITIES:
-                message = f"no request ever asks for the capability {shown(word)}{did_you_mean(word, CAPABILITIES)}"
+                message = f"no request ever asks for the capability {shown(word)}{suggestion(word, CAPABILITIES)}"
                 yield Finding((*path, "supports", at), message, "warning")
 
 
@@ -201,10 +214,10 @@ def _tiers_have_models(document: Document) -> Iterator[Finding]:
             yield Finding(("tiers", tier), message, "warning", key=True)
 
 
-_REFERENCE_RULES: tuple[Rule, ...] = (
+_REFERENCE_RULES: tuple[DocumentRule, ...] = (
     _tier_names,
     _tiers_referred_to,
-    _escalation,
+    _escalations,
     _wordings,
     _ranks,
     _adapters_exist,

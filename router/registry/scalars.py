@@ -1,4 +1,7 @@
-"""What a YAML scalar means: YAML 1.2's core, and advice where YAML 1.1 readers would see something else."""
+"""The meaning of YAML scalars: the core schema of YAML 1.2, and a refusal where a YAML 1.1 reader would differ.
+
+People and editors disagree about `no`, `010` or `1:30`. Such a value is an error with advice, never a guess.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ _CONSTANTS: Mapping[str, bool | None] = MappingProxyType(
         **dict.fromkeys(("null", "Null", "NULL", "~"), None),
     }
 )
-# Fifteen digits are exact as an integer and as a double, in every JSON reader.
+# Fifteen digits are exact as an integer and as a double, so every JSON reader sees the same number.
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,14})")
 _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]{0,7})\.[0-9]{1,8}")
 
 
 class _Surprise(NamedTuple):
-    """A form of plain text that is read in two ways, and what to write instead."""
+    """A form of unquoted text that readers take in two ways, and advice on what to write instead."""
 
     form: re.Pattern[str]
     advice: str
@@ -55,7 +58,7 @@ _SURPRISES = (
 
 
 def read_scalar(text: str, *, plain: bool) -> tuple[Scalar, str | None]:
-    """The value of a scalar, and why it is refused, if it is; `plain` means written without quotes."""
+    """The value of a scalar and None, or None and why it is refused; `plain` means written without quotes."""
     if control := CONTROL.search(text):
         return None, f"control character {control[0]!r} in a value"
     if not plain:

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from router.core.text import shown
+from router.core.text import shown, suggestion
 from router.registry.document import Document
-from router.registry.problems import Path, did_you_mean
+from router.registry.problems import Path
 from router.registry.strict_yaml import Tree
 from router.registry.values import PATTERNS
 
@@ -99,7 +99,7 @@ def _sentence(error: ErrorDetails, path: Path) -> str:
 
 def _unknown_key(error: ErrorDetails, path: Path) -> str:
     allowed = [field.alias or name for name, field in _entry_at(path[:-1]).model_fields.items()]
-    return f"unknown key {shown(path[-1])}{did_you_mean(str(path[-1]), allowed)}"
+    return f"unknown key {shown(path[-1])}{suggestion(str(path[-1]), allowed)}"
 
 
 def _missing_key(error: ErrorDetails, path: Path) -> str:
@@ -109,7 +109,7 @@ def _missing_key(error: ErrorDetails, path: Path) -> str:
 
 def _wrong_word(error: ErrorDetails, path: Path) -> str:
     allowed = [word.strip("' ") for word in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-    return f"{shown(path[-1])} cannot be {shown(error['input'])}{did_you_mean(str(error['input']), allowed)}"
+    return f"{shown(path[-1])} cannot be {shown(error['input'])}{suggestion(str(error['input']), allowed)}"
 
 
 _SPECIAL: Mapping[str, Callable[[ErrorDetails, Path], str]] = MappingProxyType(

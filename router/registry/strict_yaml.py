@@ -81,17 +81,37 @@ def read_yaml(text: bytes, source: str) -> Tree:
         tree.problem(_spot_of(before), "is not UTF-8 here: save the file as UTF-8")
         tree.usable = False
         return tree
-    builder = _Builder(tree)
     try:
-        for event in yaml.parse(decoded, Loader=yaml.CSafeLoader):
-            builder.take(event)
+        _build(decoded, tree)
     except _Stop as stop:
         tree.problem(stop.spot, str(stop))
         tree.usable = False
     except yaml.YAMLError as error:
-        tree.problem(*_syntax_problem(error, decoded))
+        tree.problem(*(_refused_before(error, decoded) or _syntax_problem(error, decoded)))
         tree.usable = False
     return tree
+
+
+def _build(text: str, tree: Tree) -> None:
+    builder = _Builder(tree)
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        builder.take(event)
+
+
+def _refused_before(error: yaml.YAMLError, text: str) -> tuple[Spot, str] | None:
+    """The refusal that comes before a syntax error, if the parser failed while it looked ahead.
+
+    To tell a key from a value the parser reads up to 1,024 characters ahead before it reports any of them, and fails
+    at a depth of its own (1,000 since PyYAML 6.0.4). Given only the text before the error, it reports all of that.
+    """
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        try:
+            _build(text[: error.problem_mark.index], Tree(""))
+        except _Stop as stop:
+            return stop.spot, str(stop)
+        except yaml.YAMLError:
+            pass
+    return None
 
 
 class _Stop(Exception):

@@ -1,4 +1,4 @@
-"""The small words of registry.yaml: durations, counts, reset times and names, each with its meaning and its pattern."""
+"""The scalar types of registry.yaml: durations, counts, reset times and names, each with its check and its pattern."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ MODEL_ID = r"^[!-~]{1,200}$"
 WORD = r"^[A-Za-z][A-Za-z0-9_]*$"
 HEADER = r"^[A-Za-z0-9-]{1,64}$"
 URL_PATH = r"^(/[A-Za-z0-9._~-]+)+$"
+JSON_POINTER = r"^(/[^/~]*(~[01][^/~]*)*)+$"
+HEDGE_AFTER = rf"^(\d+(\.\d+)?x p95|{DURATION})$"
+PERCENT = r"^(100|\d{1,2}(\.\d+)?)%$"
 
 PATTERNS: Mapping[str, str] = MappingProxyType(
     {
@@ -30,9 +33,12 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         WORD: "must be words of letters, digits and '_'",
         HEADER: "must be the name of an HTTP header",
         URL_PATH: "must be a path such as /chat/completions, without '?' and without a slash at its end",
+        JSON_POINTER: "must be JSON pointers such as /id or /meta/at",
+        HEDGE_AFTER: "must be so many times the p95 of the seat, such as 3x p95, or a duration such as 800ms",
+        PERCENT: "must be a percentage such as 2%",
     }
 )
-"""What each pattern asks for, in words."""
+"""The end of the sentence for a text that does not match its pattern."""
 
 
 def parse_count(value: Any) -> int:
@@ -78,7 +84,7 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$", "examples": ["250ms", "30s", "5m", "14d"]}),
 ]
 Positive = Annotated[Duration, Field(gt=0)]
-Count = Annotated[
+WholeNumber = Annotated[
     int,
     BeforeValidator(parse_count),
     WithJsonSchema(
@@ -93,9 +99,13 @@ Resets = Annotated[
     AfterValidator(check_resets),
     WithJsonSchema({"type": "string", "pattern": f"^({RESETS})$", "examples": ["rolling", "00:00 UTC"]}),
 ]
-Name = Annotated[str, StringConstraints(pattern=NAME)]
-JsonPointer = Annotated[str, StringConstraints(pattern=r"^(/[^/~]*(~[01][^/~]*)*)+$", max_length=200)]
+Ratio = Annotated[float, Field(gt=0, le=1)]
+Amount = Annotated[float, Field(ge=0)]
+ShortName = Annotated[str, StringConstraints(pattern=NAME)]
+JsonPointer = Annotated[str, StringConstraints(pattern=JSON_POINTER, max_length=200)]
 ModelId = Annotated[str, StringConstraints(pattern=MODEL_ID)]
+HedgeAfter = Annotated[str, StringConstraints(pattern=HEDGE_AFTER)]
+Percent = Annotated[str, StringConstraints(pattern=PERCENT)]
 Words = Annotated[tuple[Annotated[str, StringConstraints(pattern=WORD)], ...], Field(strict=False)]
 Header = Annotated[str, StringConstraints(pattern=HEADER)]
 UrlPath = Annotated[str, StringConstraints(pattern=URL_PATH)]

@@ -1,4 +1,4 @@
-"""The registry in use, and how a saved file takes its place: checked off the loop, swapped in one reference."""
+"""Hot reload: holds the registry in force, checks a saved file off the event loop, swaps it in by one reference."""
 
 from __future__ import annotations
 
@@ -14,28 +14,35 @@ from router.registry.load import Checked
 from router.registry.problems import Problem, RegistryError
 
 Check = Callable[[], Checked]
+"""Reads and checks the file; called in a thread."""
+
 CHECK_LIMIT_S = 5.0
 POLL_S = 0.5
 
-# A file that is much smaller than the one in use may be half of what an editor is still writing.
+# A file much smaller than the one in force may be half of what an editor is still writing: it must stand still longer.
 _SHRUNK = 0.9
 _PATIENT_POLLS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """What a reload came to; `registry` is the one in use after it, `problems` those of the file that was read."""
+    """The result of a reload. `registry` is in force after it, `previous` was in force before it.
+
+    `problems` are those of the file that was read; `changes` say in words what a swap has changed.
+    """
 
     status: Literal["swapped", "unchanged", "failed"]
     registry: Registry
+    previous: Registry
     problems: tuple[Problem, ...] = ()
     changes: tuple[str, ...] = ()
 
 
 class RegistryHolder:
-    """Holds the registry in use, and replaces it with what `check` finds; a file with errors changes nothing.
+    """Holds the registry in force and replaces it by what `check` reads; a file with errors changes nothing.
 
-    `on_reload` is told of every reload, after the swap. Requests take `current` once and keep it.
+    `on_reload` is called with every result, after the swap. A request takes the registry once and keeps it to its end,
+    so that no reload can change the rules in the middle of it.
     """
 
     def __init__(
@@ -58,7 +65,7 @@ class RegistryHolder:
 
     @classmethod
     async def open(cls, check: Check, *, on_reload: Callable[[ReloadResult], None] | None = None) -> Self:
-        """A holder of what `check` finds now; RegistryError if that is not usable."""
+        """A holder of the registry that `check` reads now; raises `RegistryError` if it has errors."""
         checked = await asyncio.to_thread(check)
         if checked.registry is None:
             raise RegistryError(checked.problems)
@@ -69,22 +76,29 @@ class RegistryHolder:
         """The registry that new requests begin with."""
         return self._current
 
+    def in_force(self) -> Registry:
+        """As `current`, for parts that are handed a function which returns the registry."""
+        return self._current
+
     @property
     def last_error(self) -> tuple[Problem, ...]:
-        """The problems of the last file that could not be used; empty since a good one was read."""
+        """The problems of the file read last, if it could not be used; empty after a good one."""
         return self._last_error
 
     async def reload(self) -> ReloadResult:
-        """Reads the file again. Calls that come while a reload waits for its turn share its result."""
+        """Reads the file again; returns what came of it, and never raises for the file's sake.
+
+        Reloads run one after another. Calls made while one waits for its turn share its result.
+        """
         if self._queued is None:
             self._queued = asyncio.create_task(self._take_turn(), name="registry reload")
             self._tasks.add(self._queued)
             self._queued.add_done_callback(self._tasks.discard)
-        # Shielded: one caller that leaves must not take the reload away from the others.
+        # Shielded: a caller that is cancelled must not cancel the reload that others wait for.
         return await asyncio.shield(self._queued)
 
     async def close(self) -> None:
-        """Ends the reloads under way."""
+        """Cancels the reloads under way."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -92,7 +106,7 @@ class RegistryHolder:
 
     async def _take_turn(self) -> ReloadResult:
         async with self._lock:
-            # From here on the file may already be read: who comes later needs a later look at it.
+            # The file may be read from here on, so a later call needs another look at it.
             self._queued = None
             result = self._apply(await self._checked())
         if self._on_reload:
@@ -103,15 +117,15 @@ class RegistryHolder:
         old, new = self._current, checked.registry
         if new is None:
             self._last_error = checked.problems
-            return ReloadResult("failed", old, checked.problems)
+            return ReloadResult("failed", old, old, checked.problems)
         self._last_error = ()
         if new == old:
-            return ReloadResult("unchanged", old, checked.problems)
+            return ReloadResult("unchanged", old, old, checked.problems)
         self._current = new
-        return ReloadResult("swapped", new, checked.problems, tuple(diff(old, new)))
+        return ReloadResult("swapped", new, old, checked.problems, tuple(diff(old, new)))
 
     async def _checked(self) -> Checked:
-        """Runs the check in a thread for at most the time allowed; one that hangs is not started a second time."""
+        """Runs the check in a thread, for at most the limit; while one still hangs, no second one is started."""
         source = self._current.source
         if self._checking is None or self._checking.done():
             self._checking = asyncio.get_running_loop().run_in_executor(None, self._check)
@@ -119,7 +133,7 @@ class RegistryHolder:
         if not done:
             return _failure(source, f"reading and checking took longer than {self._limit_s:g} s")
         if error := self._checking.exception():
-            # Whatever a file makes our own checks do, the daemon keeps the registry it has.
+            # A file that crashes our own checks must not stop the daemon: it keeps the registry in force.
             return _failure(source, f"the check itself failed with {type(error).__name__}: please report this file")
         return self._checking.result()
 
@@ -129,7 +143,7 @@ def _failure(source: str, message: str) -> Checked:
 
 
 class Signature(NamedTuple):
-    """What changes when a file's content does, also by renaming, by a swapped symlink, or with an old date."""
+    """What changes whenever a file's content does, even by a rename, a swapped symlink, or a copy with an old date."""
 
     device: int
     inode: int
@@ -139,7 +153,7 @@ class Signature(NamedTuple):
 
 
 def signature(path: str) -> Signature | None:
-    """The signature of the file that a path leads to now; None where it leads nowhere."""
+    """The signature of the file that a path leads to now; None if there is none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -148,10 +162,10 @@ def signature(path: str) -> Signature | None:
 
 
 class Watcher:
-    """Reloads when the file has changed and then stood still for a poll, or when asked to by `nudge`.
+    """Polls the file; reloads when it has changed and then stayed the same for one poll, or when `nudge` asks for it.
 
-    It asks for the state of the path instead of subscribing to events, which miss bind mounts and network disks. `read`
-    is the signature that the path had before the holder's registry was read from it.
+    Polling, not inotify: events miss bind mounts and network disks (docs/decisions/001). `read` is the signature the
+    path had before the holder's registry was read, so that a change made meanwhile is not missed.
     """
 
     def __init__(
@@ -173,7 +187,7 @@ class Watcher:
         self._nudged = False
 
     def nudge(self) -> None:
-        """Asks for a reload at the next poll; safe in a signal handler, and a thousand calls are one reload."""
+        """Asks for a reload at the next poll; safe in a signal handler. Calls between two polls are one reload."""
         self._nudged = True
 
     async def run(self) -> None:
@@ -183,7 +197,7 @@ class Watcher:
             await self._sleep(self._poll_s)
 
     async def poll_once(self) -> ReloadResult | None:
-        """Looks at the file once; the result of the reload, if there was one."""
+        """Looks at the file once; returns the result of the reload, None if there was none."""
         found = await asyncio.to_thread(signature, self._path)
         self._stable_polls = self._stable_polls + 1 if found == self._seen else 0
         self._seen = found

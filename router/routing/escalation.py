@@ -1,42 +1,20 @@
-"""What follows a vote that came out weak, where the registry names a strategy for that; pure."""
+"""Whether a decision is so weak that another strategy takes over, where the registry names one; pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from adapters.types import NOTHING
-from router.core.decision import Choice
+from router.core.decision import Choice, Refusal
 from router.core.plan import Plan
-from router.core.registry import STRATEGIES, Registry, Strategy
 
 
-@dataclass(frozen=True, slots=True)
-class Escalation:
-    """The strategy and tier to go on with when a vote lacks quorum or majority, or agrees less than `below`."""
+def is_due(plan: Plan, choice: Choice) -> bool:
+    """Whether a choice is too weak to stand, so that `plan.onward` takes over; a refused request stays refused.
 
-    strategy: Strategy
-    tier: str
-    below: float
-
-    def is_due(self, decision: Choice) -> bool:
-        """Whether a decision is too weak to stand; what is refused as a request stays refused."""
-        if decision.winner is None:
-            return decision.error is not None and decision.error.code == "no_quorum"
-        weak = decision.low_confidence or decision.quorum_met is False
-        return weak or (decision.agreement is not None and decision.agreement < self.below)
-
-
-def escalation(plan: Plan) -> Escalation | None:
-    """Where a plan's strategy escalates to; None where it does not."""
-    options = plan.registry.strategies.get(plan.strategy, NOTHING)
-    if plan.options.pinned or not options.get("escalate"):
-        return None
-    strategy, tier = parse(plan.registry, options["escalate"])
-    return Escalation(strategy or "synthesize-best", tier or plan.options.tier, options.get("escalate_below") or 0.0)
-
-
-def parse(registry: Registry, text: str) -> tuple[Strategy | None, str | None]:
-    """`tier/strategy`, or one of the two, as a request's model would name them."""
-    parts = text.split("/")
-    strategy = next((strategy for strategy in STRATEGIES if strategy in parts), None)
-    return strategy, next((part for part in parts if part in registry.tiers), None)
+    Weak is one without quorum or majority, or with less agreement than the registry asks for.
+    """
+    onward = plan.registry.strategies[plan.strategy].escalate
+    if onward is None or plan.onward is None:
+        return False
+    if choice.winner is None:
+        return isinstance(choice.error, Refusal) and choice.error.code == "no_quorum"
+    weak = choice.low_confidence or choice.quorum_met is False
+    return weak or (choice.agreement is not None and choice.agreement < onward.below)

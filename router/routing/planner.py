@@ -1,27 +1,27 @@
-"""Who could answer a request, in which order, and why each other model was left out; pure."""
+"""Plans a request: the seats that could answer it, in order, and why each other model is left out. Pure."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from adapters.types import NATIVE_ADAPTERS, NOTHING, ChatRequest, Image, Opaque, Text
+from adapters import NATIVE_ADAPTERS
+from adapters.types import ChatRequest, Image, Opaque, Text
 from router.core.block import Block
 from router.core.context import Options
-from router.core.plan import Exclusion, Plan
-from router.core.registry import Registry, Seat, Strategy
-from router.core.tokens import prompt_tokens
+from router.core.plan import Exclusion, ExclusionCode, Plan
+from router.core.registry import Registry, Seat
+from router.core.strategy_options import FusionOptions
+from router.core.tokens import prompt_tokens, text_tokens
 from router.guards.limits import counters
+from router.strategies.table import STRATEGIES, chair_candidates
 
-SINGLE_QUERY_SEATS = 3  # the best-placed one, and up to two others if it fails before its first byte
-SEVERAL: frozenset[Strategy] = frozenset({"majority-vote", "synthesize-best", "council"})
-"""The strategies that ask several seats for one answer."""
-_CALLS_OF_A_MEMBER: Mapping[Strategy, int] = {"council": 2}  # a draft and a ballot
 Dropped = Callable[[Seat, ChatRequest], frozenset[str]]
-_BYTES_PER_TOKEN = 4  # of English text; a request is only held to be too long when it is so by this measure
+Unfit = tuple[ExclusionCode, str]
+"""Why a seat does not suit a request, whatever its state: as a code, and as a sentence for people."""
 
 
 def make_plan(
@@ -38,39 +38,40 @@ def make_plan(
 ) -> Plan:
     """Filters and orders the tier's seats (or takes the pinned one).
 
-    `block` tells the weather, `doubt` how doubtful a seat is (0: nothing speaks against it), `cost` what asking one of
-    several of equal rank costs, `room` how many requests a seat's limits leave; `rng` shares load, `dropped` names the
-    parameters that a seat could not be given.
+    `block` says why a seat cannot be asked now, `doubt` how doubtful it is (0: nothing speaks against it), `cost` how
+    long it is likely to take, by which equal ranks share the load, and `room` how many requests its limits leave. `rng`
+    draws between equals, `dropped` names the parameters that a seat could not be given.
     """
-    tier = registry.tiers[options.tier]
+    tier, facts = registry.tiers[options.tier], STRATEGIES[options.strategy]
     needs = _needs(request)
-    several = options.strategy in SEVERAL
-    most = None if several else _walked(options)
+    most = facts.walked(options)
 
-    def unsuitable(seat: Seat) -> str | None:
-        lost = sorted(dropped(seat, request)) if options.strict else ()
-        return _unsuitable(seat, needs) or (f"cannot take {', '.join(lost)}, and strict was asked" if lost else None)
+    def unfit(seat: Seat) -> Unfit | None:
+        reason = _unfit(seat, needs)
+        if reason is None and options.strict and (lost := sorted(dropped(seat, request))):
+            return "strict", f"cannot take {', '.join(lost)}, and strict was asked"
+        return reason
 
     def sift(candidates: Iterable[Seat]) -> tuple[tuple[Seat, ...], tuple[Exclusion, ...]]:
         seats: list[Seat] = []
         excluded: list[Exclusion] = []
         for seat in candidates:
-            reason, blocked = unsuitable(seat), None
-            if reason is None:
-                blocked = block(seat)
-                reason = blocked.reason if blocked else None
-            if reason is None:
+            if reason := unfit(seat):
+                excluded.append(Exclusion(seat, *reason))
+                continue
+            blocked = block(seat)
+            if blocked is None:
                 seats.append(seat)
                 continue
-            excluded.append(Exclusion(seat, reason, blocked))
+            excluded.append(Exclusion(seat, "blocked", blocked.reason, blocked))
             stand_in = None if options.pinned else _stand_in(registry, seat, blocked)
-            if stand_in and unsuitable(stand_in) is None and block(stand_in) is None:
+            if stand_in and unfit(stand_in) is None and block(stand_in) is None:
                 seats.append(stand_in)
         return tuple(islice(_ordered(_without_repeats(seats), doubt, cost, rng), most)), tuple(excluded)
 
     seats, excluded = sift((registry.seats[options.pinned],) if options.pinned else tier.seats)
-    if several:
-        seats, short = _with_room(_one_of_each_family_first(seats), _CALLS_OF_A_MEMBER.get(options.strategy, 1), room)
+    if facts.several:
+        seats, short = _with_room(_one_of_each_family_first(seats), facts.calls_of_a_seat, room)
         excluded += short
     return Plan(
         registry=registry,
@@ -78,32 +79,20 @@ def make_plan(
         seats=seats,
         excluded=excluded,
         timeout_s=options.timeout_s or tier.timeouts.total_s,
-        chairs=_named_first(sift(_chairs(registry, options))[0], registry, options.strategy) if several else (),
+        chairs=_named_first(sift(chair_candidates(registry, options))[0], registry, options) if facts.chaired else (),
     )
 
 
-def _chairs(registry: Registry, options: Options) -> Iterable[Seat]:
-    """Who may write the final answer: the model or tier that the registry names, else the complex tier.
-
-    Where it names a model, the complex tier stands in for it.
-    """
-    tier = "complex" if "complex" in registry.tiers else options.tier
-    named: str = registry.strategies.get(options.strategy, NOTHING).get("chair", "")
-    if named in registry.tiers:
-        return registry.tiers[named].seats
-    first = (registry.seats[named],) if named in registry.seats else ()
-    return (*first, *registry.tiers[tier].seats)
-
-
-def _named_first(chairs: Iterable[Seat], registry: Registry, strategy: Strategy) -> tuple[Seat, ...]:
-    named = registry.strategies.get(strategy, NOTHING).get("chair")
+def _named_first(chairs: Iterable[Seat], registry: Registry, options: Options) -> tuple[Seat, ...]:
+    configured = registry.strategies[options.strategy]
+    named = configured.chair if isinstance(configured, FusionOptions) else None
     return tuple(sorted(chairs, key=lambda seat: seat.id != named))
 
 
 def _with_room(
     seats: Iterable[Seat], calls: int, room: Callable[[Seat], float]
 ) -> tuple[tuple[Seat, ...], tuple[Exclusion, ...]]:
-    """Leaves out who could not make all of its calls: a stage that starts should not fail for want of a later one.
+    """Leaves out a seat that could not make all of its calls: no stage should begin when the next one must fail.
 
     Models of one account are taken to share its limits; with few requests left that may leave one out too early.
     """
@@ -115,7 +104,7 @@ def _with_room(
             planned[seat.provider.id] += calls
             kept.append(seat)
         else:
-            short.append(Exclusion(seat, f"its limits leave too little for {calls} call(s) of every stage"))
+            short.append(Exclusion(seat, "no_room", f"its limits leave too little for {calls} call(s) of every stage"))
     return tuple(kept), tuple(short)
 
 
@@ -127,13 +116,6 @@ def _one_of_each_family_first(seats: Iterable[Seat]) -> tuple[Seat, ...]:
         turns.append((asked[seat.model.family], seat))
         asked[seat.model.family] += 1
     return tuple(seat for _, seat in sorted(turns, key=lambda turn: turn[0]))
-
-
-def _walked(options: Options) -> int | None:
-    """How many seats may be asked: as many as the caller said, else as the strategy walks by itself."""
-    if options.council_size is not None:
-        return options.council_size
-    return SINGLE_QUERY_SEATS if options.strategy == "single-query" else None
 
 
 def _ordered(
@@ -178,7 +160,10 @@ def _stand_in(registry: Registry, seat: Seat, blocked: Block | None) -> Seat | N
 
 @dataclass(slots=True)
 class _Needs:
-    """What a request needs of any seat; `tokens` is its text alone."""
+    """What a request needs of any seat.
+
+    `tokens` is the length of its text alone: a request is taken for too long only when its words certainly are.
+    """
 
     request: ChatRequest
     capabilities: tuple[str, ...]
@@ -203,23 +188,23 @@ def _needs(request: ChatRequest) -> _Needs:
         request=request,
         capabilities=tuple([name for name, is_needed in needed.items() if is_needed]),
         openai_wire=Opaque in kinds,
-        tokens=sum([len(part.text) for part in parts if isinstance(part, Text)]) // _BYTES_PER_TOKEN,
+        tokens=text_tokens(sum([len(part.text) for part in parts if isinstance(part, Text)])),
     )
 
 
-def _unsuitable(seat: Seat, needs: _Needs) -> str | None:
+def _unfit(seat: Seat, needs: _Needs) -> Unfit | None:
     supports = seat.model.supports
     for capability in needs.capabilities:
         if supports is not None and not _has(supports, capability):
-            return f"does not support {capability}"
+            return "capability", f"does not support {capability}"
     if needs.openai_wire and seat.target.adapter in NATIVE_ADAPTERS:
-        return "its wire has no place for audio or files"
+        return "wire", "its wire has no place for audio or files"
     if seat.model.limits or seat.provider.limits:
         need = counters.need_for(seat, needs.prompt_tokens, needs.request.params.get("max_tokens"))
         if too_large := counters.too_large(seat, need):
-            return too_large
+            return "too_large", too_large
     if seat.model.context is not None and needs.tokens > seat.model.context:
-        return f"about {needs.tokens} tokens are more than its context of {seat.model.context}"
+        return "context", f"about {needs.tokens} tokens are more than its context of {seat.model.context}"
     return None
 
 

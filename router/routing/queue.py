@@ -1,4 +1,4 @@
-"""Where requests wait, in order and for a bounded time, when no seat can be asked this moment."""
+"""The queue: requests wait in order, for a bounded time, when no seat can be asked this moment."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ QUEUE_S = 2.0
 
 @dataclass(slots=True)
 class _Line:
-    """Those who wait for the same seats. Only the first in line asks, so that a seat that is free is asked once."""
+    """Requests that wait for the same seats. Only the first one looks, so that a seat that gets free is asked once."""
 
     first: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: int = 0
 
 
-class WaitingRoom:
-    """One line per set of seats; `max_waiting` bounds them all together."""
+class Queue:
+    """One line per set of seats; `max_waiting` bounds all lines together."""
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self._max_waiting = max_waiting
@@ -31,12 +31,12 @@ class WaitingRoom:
 
     @property
     def full(self) -> bool:
-        """Whether no more requests may wait."""
+        """Whether as many requests wait as may."""
         return self._waiting >= self._max_waiting
 
     @asynccontextmanager
     async def front(self, line_of: Hashable, timeout_s: float) -> AsyncIterator[bool]:
-        """Waits until all who came before have been served or have given up; False when the time ran out."""
+        """Waits until all earlier requests for the same seats have ended their wait; yields False after `timeout_s`."""
         line = self._lines.setdefault(line_of, _Line())
         line.waiting += 1
         self._waiting += 1
@@ -67,7 +67,7 @@ class WaitingRoom:
             self._sleepers.discard(sleeper)
 
     def nudge(self) -> None:
-        """A seat may be free: whoever is first in its line looks again."""
+        """A seat may be free: the first request of each line looks again."""
         for sleeper in self._sleepers:
             if not sleeper.done():
                 sleeper.set_result(None)

@@ -1,7 +1,7 @@
-"""Twelve fake LLM providers on loopback, each in its own wire format, with limits and weather to order.
+"""Twelve simulated LLM providers on loopback, each in its own wire format, with rate limits and faults on demand.
 
-Written from what the providers' wires are known to say, not from the adapters that speak to them: the two check
-each other.
+It shares no code with the adapters. It is written from the providers' documentation and recorded traffic, so that each
+checks the other: a rule misread in one shows up as a failed test and not as an agreement of two copies.
 """
 
 from router.simulator.delivery import Clock

@@ -1,4 +1,8 @@
-"""What a simulated model knows: a short list of rules, tried in order, that turn a question into an answer."""
+"""What a simulated model can answer: a short list of rules, of which the first that applies gives the text.
+
+Answers are plain enough to check by eye and to vote on: sums, capitals, one of given labels. Chance is a hash of the
+seed, the model and the prompt, so that the same request always gets the same answer.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +39,9 @@ OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-AGREEMENT = 0.75  # how often a model gives the answer most models would give
+AGREEMENT = 0.75  # how often a model gives the label that most models give: enough for majorities, not for unanimity
 
-# What follows a colon or a quotation mark, or the one last word: "answer with only one of …" is a choice, not an echo.
+# The text after a colon or a quotation mark, or one last word. "Answer with only one of …" is a choice, not an echo.
 EXACTLY = re.compile(
     r"""\b(?:reply|respond|answer) with (?:exactly|only)"""
     r"""(?:\s*:\s*|\s+(?=["'`])|\s+(?=\w+\W*$))(.+)""",
@@ -56,7 +60,7 @@ NONCE = re.compile(r'"nonce": "(\w+)"')
 EITHER = re.compile(r"\b(yes or no|true or false)\b", re.I)
 SPLIT = re.compile(r"\s*(?:,|;|\||/|\bor\b|\band\b)\s*", re.I)
 WORD = re.compile(r"[a-z]{3,}")
-# Words that say nothing about what a tool is for.
+# Words too common to tell what a tool is for.
 COMMON = names(
     "get set fetch find look lookup search call use run make the and for with from into this that its given return "
     "returns current user users data tool function about please what which when where who how are was you your can "
@@ -66,7 +70,7 @@ COMMON = names(
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """All that a rule may look at. `pictures` are (media type, bytes or None)."""
+    """What a rule can look at; `pictures` are (media type, size in bytes or None)."""
 
     prompt: str
     rules: str
@@ -78,17 +82,17 @@ class Question:
 
 
 def draw(*parts: object) -> int:
-    """A number that depends on nothing but its arguments: chance, repeatable."""
+    """A random-looking number of 64 bits that depends on the arguments alone, and so is repeatable."""
     return int.from_bytes(blake2b("\x1f".join(map(str, parts)).encode(errors="replace"), digest_size=8).digest())
 
 
 def answer_text(question: Question) -> str:
-    """The answer of the first rule that has one."""
+    """The answer of the first rule that applies."""
     return next(said for rule in RULES if (said := rule(question)) is not None)
 
 
 def pick_tool(offered: Sequence[tuple[str, str]], prompt: str, *, must: bool) -> str | None:
-    """The name of the offered tool (name, description) that the prompt is about; with `must`, the nearest one."""
+    """The name of the offered tool (name, description) that fits the prompt best; None if none fits, unless `must`."""
     words = _words(prompt)
     scored = [
         (_nearness(name, description, prompt, words), -at, name) for at, (name, description) in enumerate(offered)
@@ -155,7 +159,7 @@ def _capital(question: Question) -> str | None:
 
 
 def _label(question: Question) -> str | None:
-    """One of the offered labels: what most models would say, or now and then another."""
+    """One of the offered labels: usually the one that most models choose, sometimes another."""
     labels = _labels(question.prompt) or _labels(question.rules)
     if not labels:
         return None
@@ -180,7 +184,7 @@ def _greeting(question: Question) -> str:
 
 
 def _ranking(question: Question) -> str | None:
-    """Whoever is asked to rank labelled answers in a JSON object does so, by taste."""
+    """A council member's ballot: labelled answers ranked in a JSON object, in an order drawn per model."""
     labels, nonce = RANKED.search(question.prompt), NONCE.search(question.prompt)
     if labels is None or nonce is None:
         return None

@@ -1,4 +1,4 @@
-"""A conversation with a simulated model: what was asked, what it replies, and the tokens that costs.
+"""A conversation with a simulated model: the request, the reply, and the tokens they cost.
 
 Everything here is a pure function of the request, the provider's name and a seed.
 """
@@ -21,7 +21,7 @@ Choice = Literal["auto", "none", "required"]
 Form = Literal["text", "json_object", "json_schema"]
 Finish = Literal["stop", "length", "tool_calls", "stop_sequence", "content_filter", "nothing"]
 
-# Whoever thinks before answering, by the model's name alone, in lower case.
+# Models that reason before they answer, by name, in lower case.
 REASONING_MODELS = (
     "*gpt-oss*",
     "*reason*",
@@ -47,7 +47,7 @@ PIECE = re.compile(r"\s*\w{1,8}|\s*[^\w\s]|\s+")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image in a request; `size` in bytes is None where only its address was sent."""
+    """An image in a request; `size` in bytes is None if only its URL was sent."""
 
     media_type: str
     size: int | None = None
@@ -55,7 +55,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of the conversation, whatever the wire called its parts."""
+    """One message of the conversation, in whatever wire format it came."""
 
     role: Role
     text: str = ""
@@ -88,7 +88,7 @@ class Call:
 class Ask:
     """A request as the model sees it.
 
-    `thinks` overrides what the model's name says; `asked` holds the wishes only one wire knows.
+    `thinks` overrides what the model's name implies; `asked` holds options that only one wire format has.
     """
 
     model: str
@@ -112,7 +112,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model says. `output_tokens` is the visible part only, `reasoning_tokens` the rest."""
+    """What the model replies; `output_tokens` is the visible part only, `reasoning_tokens` the rest."""
 
     model: str
     text: str = ""
@@ -126,7 +126,7 @@ class Reply:
 
 
 def pieces(text: str) -> list[str]:
-    """The text in token-sized pieces; joined they are the text again."""
+    """The text in pieces the size of tokens; joined, they give the text again."""
     return PIECE.findall(text)
 
 
@@ -137,7 +137,7 @@ def thinks(model: str) -> bool:
 
 
 def thought_aloud(reply: Reply) -> Reply:
-    """The reply with its thoughts inside the text, as models leave them whose provider does not take them out."""
+    """The reply with its reasoning inside the text, as it comes from providers that do not separate the two."""
     return replace(reply, text=f"<think>\n{reply.reasoning}\n</think>\n\n{reply.text}", reasoning="")
 
 
@@ -187,7 +187,7 @@ def _calls(ask: Ask, seed: int) -> tuple[Call, ...]:
 
 
 def _with_reasoning(ask: Ask, reply: Reply) -> Reply:
-    """Thinking counts as output, so it takes at most half of what the caller allows."""
+    """The reply with reasoning, which counts as output and so takes at most half of the caller's limit of tokens."""
     if not (thinks(ask.model) if ask.thinks is None else ask.thinks):
         return reply
     about = " ".join(ask.prompt.split()[:8])
@@ -197,7 +197,7 @@ def _with_reasoning(ask: Ask, reply: Reply) -> Reply:
 
 
 def _cut(ask: Ask, reply: Reply) -> Reply:
-    """The reply up to the first stop sequence or the last token the caller pays for."""
+    """The reply cut at the first stop sequence or at the caller's limit of tokens."""
     hits = [(at, word) for word in ask.stop if word and (at := reply.text.find(word)) >= 0]
     if hits:
         at, word = min(hits)

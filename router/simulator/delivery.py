@@ -1,4 +1,4 @@
-"""How an answer's bytes reach the caller: all of them, late, half of them, other ones, or none."""
+"""How the bytes of an answer are delivered: at once, late, in half, replaced by others, or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RST_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time as the simulator sees it: a monotonic clock, Unix time, and a sleep, all in seconds."""
+    """The simulator's time: a monotonic clock, Unix time, and a sleep, all in seconds; tests hand in their own."""
 
     now: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -33,9 +33,9 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer in `parts`; `length` is the promised Content-Length, None for a stream.
+    """An HTTP answer in `parts`; `length` is its Content-Length, None for a stream.
 
-    `alarm` is what comes in place of its second half if something breaks.
+    `alarm` is the error that takes the place of its second half under `error-in-stream`.
     """
 
     status: int
@@ -47,19 +47,19 @@ class Answer:
 
     @classmethod
     def whole(cls, status: int, body: bytes, headers: Mapping[str, str], alarm: bytes = b"") -> Answer:
-        """An answer in one piece of JSON, of which half can be sent."""
+        """An answer of one JSON document, in two parts so that half of it can be sent."""
         half = len(body) // 2
         return cls(status, "application/json", (body[:half], body[half:]), len(body), headers, alarm)
 
     @property
     def first_half(self) -> Sequence[bytes]:
-        """The parts sent before something happens in the middle."""
+        """The parts sent before a fault in the middle."""
         return self.parts[: max(1, len(self.parts) // 2)]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One answer on its way to one caller. `pace_s` is the pause between the parts of a stream."""
+    """One answer to one caller under one weather; `pace_s` is the pause in seconds between the parts of a stream."""
 
     request: web.Request
     answer: Answer
@@ -68,11 +68,11 @@ class Delivery:
     pace_s: float = 0.0
 
     async def send(self) -> web.StreamResponse:
-        """Sends the answer as the weather wants it; ends early only when the caller leaves or the server stops."""
+        """Sends the answer as the weather says; it ends early only if the caller leaves or the server stops."""
         return await FLOWS[self.spell.kind.flow](self)
 
     async def opened(self) -> web.StreamResponse:
-        """The response with its headers sent."""
+        """The response, its headers sent."""
         answer = self.answer
         response = web.StreamResponse(
             status=answer.status, headers={**answer.headers, "Content-Type": answer.content_type}
@@ -82,7 +82,7 @@ class Delivery:
         return response
 
     async def write(self, response: web.StreamResponse, parts: Iterable[bytes]) -> None:
-        """The parts, one by one at the simulator's pace."""
+        """Sends the parts one by one at the simulator's pace."""
         for part in parts:
             await response.write(part)
             if self.pace_s and self.answer.length is None:
@@ -116,7 +116,7 @@ async def _stall(delivery: Delivery) -> web.StreamResponse:
 
 
 async def _cut(delivery: Delivery) -> web.StreamResponse:
-    """A stream ends cleanly but too early; an answer in one piece stays short of its promised length."""
+    """Ends too early: a stream cleanly, a whole answer by closing the connection short of its Content-Length."""
     response = await delivery.opened()
     await delivery.write(response, delivery.answer.first_half)
     if delivery.answer.length is not None and delivery.request.transport is not None:
@@ -127,7 +127,7 @@ async def _cut(delivery: Delivery) -> web.StreamResponse:
 
 
 async def _half_json(delivery: Delivery) -> web.StreamResponse:
-    """Ends inside a JSON text: an answer in one piece with an honest length, a stream in the middle of a line."""
+    """Ends inside the JSON: a whole answer with a Content-Length that fits, a stream in the middle of a line."""
     answer = delivery.answer
     torn = answer.parts[len(answer.first_half) :][:1]
     kept = b"".join([*answer.first_half, *(part[: len(part) // 2 + 1] for part in torn)])
@@ -136,7 +136,7 @@ async def _half_json(delivery: Delivery) -> web.StreamResponse:
 
 
 async def _error_in_stream(delivery: Delivery) -> web.StreamResponse:
-    """An error event after half of a stream; for an answer in one piece, the error body alone."""
+    """Sends an error event after half of a stream, or an error body with status 200 for a whole answer."""
     answer = delivery.answer
     whole = answer.length is not None
     parts = (answer.alarm,) if whole else (*answer.first_half, answer.alarm)
@@ -156,7 +156,7 @@ async def forever() -> NoReturn:
 
 
 def reset(request: web.Request) -> web.StreamResponse:
-    """Drops the connection with RST instead of an answer."""
+    """Resets the connection (TCP RST, by a linger time of 0) instead of answering."""
     transport = request.transport
     if transport is not None:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST_ON_CLOSE)

@@ -1,4 +1,4 @@
-"""One request to one provider: who may not pass, what was asked, and the answer in the provider's wire."""
+"""One request to one simulated provider: refused or parsed, answered, and written in the provider's format."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from router.simulator.seen import Seen
 from router.simulator.weather import Fault, Spell, WeatherScript
 from router.simulator.wire import Incoming, Invalid, Problem, Refusal, Stamp, is_good_key
 
-# No reason to refuse a listing of models.
+# Faults of a chat request, which a listing of models does not show.
 ABOUT_ONE_REQUEST = (Fault.MODEL_GONE, Fault.NO_ACCESS, Fault.CONTEXT_LENGTH, Fault.CONTENT_FILTER, Fault.PENDING)
 REFUSED_BY_LIMIT = {"minute": Fault.RATE_LIMITED, "day": Fault.QUOTA_DAY}
 
 
 @dataclass(slots=True)
 class State:
-    """What one simulator knows: its weather and since when, its counters, and what it has been asked."""
+    """The state of a simulator: its weather and since when it holds, its counters, and the requests it has seen."""
 
     weather: WeatherScript
     seed: int
@@ -48,7 +48,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request to one provider, with the weather over it."""
+    """One request to one provider, and the weather that it gets."""
 
     state: State
     provider: Provider
@@ -58,11 +58,11 @@ class Exchange:
     spell: Spell
 
     def refused(self, fault: Fault, *, wait_s: float | None = None, invalid: Invalid | None = None) -> Refusal | None:
-        """The provider's words for a refusal, or None where it has none outside a success."""
+        """The refusal in the provider's words; None if it reports this fault inside a 200."""
         return self.provider.wire.refuse(Problem(fault, self.stamp, wait_s, invalid))
 
     def barred(self, *, keyless: bool = False) -> Refusal | None:
-        """The refusal of a request nobody has read yet: weather, then key unless none is needed, then limits."""
+        """The refusal that needs no look at the body: by weather, by key (unless `keyless`), then by rate limit."""
         fault = self.spell.kind.fault
         about_this = self.request.method == "POST" or fault not in ABOUT_ONE_REQUEST
         if fault is not None and about_this and (refusal := self.refused(fault, wait_s=self.spell.wait_s)):
@@ -79,18 +79,18 @@ class Exchange:
         return self.refused(REFUSED_BY_LIMIT[standing.refused], wait_s=wait_s)
 
     def replied(self) -> tuple[Ask, Reply]:
-        """What was asked, and what the model says to it under this weather. Raises Invalid."""
+        """The request as parsed, and the model's reply as the weather changes it. Raises Invalid."""
         try:
             ask = self.provider.wire.parse(self.incoming)
             reply = respond(ask, provider=self.provider.name, seed=self.state.seed)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            # A field of the wrong type where no check looks: every provider answers this with a 400 of some kind.
+            # A field has the wrong type and no check covers it. Every provider answers this with a 400 of some kind.
             raise Invalid("The request has a field of the wrong type.") from error
         alter = self.spell.kind.alter
         return ask, alter(reply, self.spell) if alter else reply
 
     def answer(self, ask: Ask, reply: Reply) -> Answer:
-        """The answer in the provider's wire."""
+        """The answer in the provider's wire format, with the error that may replace its second half."""
         wire, headers = self.provider.wire, self.provider.wire.headers(self.stamp)
         trouble = Problem(Fault.SERVER_ERROR, self.stamp)
         if ask.stream:

@@ -1,4 +1,4 @@
-"""Rate limits as a provider keeps them: a sliding minute and a count per day."""
+"""Rate limits as a provider keeps them: requests in a sliding minute and in a UTC day."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Literal
 
 DAY_S = 86_400
 MINUTE_S = 60.0
-KEYS = 1_000  # models counted apart; the longest unused is forgotten first
+KEYS = (
+    1_000  # counters kept; the least recently used is dropped first, so that made-up model names cannot fill the memory
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Requests allowed in any 60 seconds and in one UTC day; None is without limit."""
+    """Requests allowed in any 60 seconds and in one UTC day; None means unlimited."""
 
     per_minute: int | None = 6_000
     per_day: int | None = None
@@ -22,7 +24,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a caller stands after one request: what is left, and when it comes back."""
+    """A caller's counters after one request: what is used and left of the quota, and when each window resets."""
 
     quota: Quota
     used_minute: int
@@ -33,12 +35,12 @@ class Standing:
 
     @property
     def left_minute(self) -> int:
-        """Requests left in the minute."""
+        """Requests left in this minute."""
         return max(0, (self.quota.per_minute or self.used_minute) - self.used_minute)
 
     @property
     def left_day(self) -> int:
-        """Requests left in the day."""
+        """Requests left today."""
         return max(0, (self.quota.per_day or self.used_day) - self.used_day)
 
 
@@ -50,7 +52,7 @@ class _Count:
 
 
 class Limits:
-    """The counters of all callers. `now` is a monotonic clock, `wall` gives Unix time; both in seconds."""
+    """The counters of all keys; `now` is a monotonic clock, `wall` Unix time, both in seconds."""
 
     def __init__(self, now: Callable[[], float], wall: Callable[[], float]) -> None:
         self._now = now
@@ -58,7 +60,7 @@ class Limits:
         self._counts: OrderedDict[str, _Count] = OrderedDict()
 
     def admit(self, key: str, quota: Quota) -> Standing:
-        """Counts one request under `key` if both windows have room, and says where that leaves the caller."""
+        """Counts one request under `key` if both windows have room (a refused one is not), and returns the counters."""
         now, wall = self._now(), self._wall()
         count = self._count(key)
         while count.sent and count.sent[0] <= now - MINUTE_S:

@@ -1,4 +1,4 @@
-"""The twelve simulated providers: where each one's API lives under its own name, and the wire it speaks."""
+"""The twelve simulated providers: the paths of each one's API below its name, and its wire format."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from router.simulator.wires.xai import XaiWire
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider: `chat` and `models` are paths as aiohttp matches them, `lists` what its listing of models names.
+    """One provider; `chat` and `models` are paths as aiohttp matches them, `lists` the models in its listing.
 
-    A `public` listing is shown without a key; `key` is a path that answers with `standing` for a good one.
+    A `public` listing needs no key. `key` is a path that answers with `standing`, the account's state, for a good key.
+    `limited_by_model` counts requests per model and not per account.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Values that fit a JSON Schema, filled with words and numbers from a prompt where it has any."""
+"""Makes values that fit a JSON Schema, filled with words and numbers from the prompt where it has any."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 DEPTH = 8  # how far a recursive schema is followed
-OPTIONAL_DEPTH = 4  # below this only required properties are filled
+OPTIONAL_DEPTH = 4  # deeper than this only required properties are filled
 PROPER = re.compile(r"(?<![.!?:]\s)(?<!^)(?<!\w)[A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")
 QUOTED = re.compile(r"[\"“'`]([^\"”'`]{1,60})[\"”'`]")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -31,7 +31,7 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What a prompt offers for the blanks of a schema, and a number that stands for chance."""
+    """Words and numbers of a prompt to fill a schema with, and a number that stands for chance."""
 
     words: tuple[str, ...] = ()
     numbers: tuple[float, ...] = ()
@@ -39,13 +39,13 @@ class Hints:
 
     @classmethod
     def from_prompt(cls, prompt: str, chance: int) -> Hints:
-        """Names and quotations, in order, and the numbers in it."""
+        """The names, quotations and numbers in a prompt, in order."""
         head = prompt[:2000]
         words = [*PROPER.findall(head), *QUOTED.findall(head)]
         return cls(tuple(words), tuple(float(number) for number in NUMBER.findall(head)[:20]), chance)
 
     def turned(self, by: int) -> Hints:
-        """The same hints starting at another word, so that neighbours do not all say the same."""
+        """The same hints starting at another word, so that neighbouring fields get different values."""
         words, numbers = self.words, self.numbers
         return replace(
             self,
@@ -56,7 +56,7 @@ class Hints:
 
 
 def fit(schema: Schema, hints: Hints) -> Any:
-    """A value that the schema accepts. `pattern` is honoured only as far as the hints and a few guesses match it."""
+    """A value that the schema accepts; a `pattern` is met only if one of the hints or a few guesses matches it."""
     return _fit(schema, hints, schema, 0)
 
 
@@ -76,7 +76,7 @@ def _fit(schema: Any, hints: Hints, root: Schema, depth: int) -> Any:
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:
-    """References followed and `allOf` folded together, a bounded number of times."""
+    """The schema with references followed and `allOf` merged, a bounded number of times."""
     for _ in range(DEPTH):
         reference = schema.get("$ref")
         if isinstance(reference, str):
@@ -110,7 +110,7 @@ def _merged(parts: list[Any]) -> Schema:
 
 
 def _variant(variants: list[Any], schema: Schema, root: Schema, depth: int) -> Schema:
-    """The first variant, or the shallowest where the schema has been followed far enough; never null by choice."""
+    """The first variant that is not null; deep down a scalar one, so that recursive schemas end."""
     resolved = [_resolved(one, root) for one in variants if isinstance(one, Mapping)]
     real = [one for one in resolved if _kind(one) != "null"] if depth < OPTIONAL_DEPTH else resolved
     plain = [one for one in resolved if _kind(one) in ("null", "string", "integer", "number", "boolean")]
@@ -181,7 +181,7 @@ def _integer(schema: Schema, hints: Hints, root: Schema, depth: int) -> int:
 
 
 def _bounds(schema: Schema, step: float) -> tuple[float, float]:
-    """Lowest and highest value; `step` keeps away from an exclusive bound."""
+    """Lowest and highest value; `step` is the distance kept from an exclusive bound."""
     low, high = schema.get("minimum", -1e15), schema.get("maximum", 1e15)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     low = above + step if isinstance(above, int | float) and not isinstance(above, bool) else low

@@ -1,4 +1,4 @@
-"""What the simulated providers have been asked: counts, and the last requests without their secrets."""
+"""The requests that the simulated providers have seen: counts, and the last ones without their secrets."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 SECRET_HEADERS = frozenset({"authorization", "x-api-key", "x-goog-api-key", "api-key", "cookie", "proxy-authorization"})
 LAST = 200
 BODY_LIMIT = 16_384
-NAMES = 1_000  # names counted; more fall under OTHERS, so that no caller can fill the memory with names
+NAMES = 1_000  # model names counted apart; more count as OTHERS, so that made-up names cannot fill the memory
 OTHERS = "(others)"
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request as it came and the status it got (None: no answer). `body` is cut, secrets in `headers` are `***`."""
+    """One request and the status it got (None: no answer); `body` is cut, secrets in `headers` are `***`."""
 
     provider: str
     model: str
@@ -39,7 +39,7 @@ class Seen:
         self.requests: deque[Visit] = deque(maxlen=LAST)
 
     def record(self, visit: Visit) -> None:
-        """Remembers one finished or abandoned request."""
+        """Records one finished or abandoned request."""
         self.requests.append(visit)
         self.providers[visit.provider] += 1
         self.statuses[f"{visit.provider} {visit.status or 'none'}"] += 1
@@ -47,7 +47,7 @@ class Seen:
         self.models[name if name in self.models or len(self.models) < NAMES else OTHERS] += 1
 
     def document(self) -> dict[str, Any]:
-        """All of it as plain values, for JSON."""
+        """Everything as plain values, for JSON."""
         return {
             "providers": dict(self.providers),
             "models": dict(self.models),

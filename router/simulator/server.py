@@ -1,4 +1,4 @@
-"""The simulator's HTTP server: twelve providers under one address, and `/-/` to see and change their weather."""
+"""The simulator's HTTP server: twelve providers on one port, and `/-/` to watch them and change their weather."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from router.simulator.wire import Incoming, Invalid, Refusal, Stamp
 
 MAX_BODY = 8 * 1024 * 1024
 JSON = "application/json"
-STOP_S = 0.2  # how long open answers may go on once the server stops
+STOP_S = 0.2  # how long open answers may go on after the server is told to stop
 WEATHER_HEADER = "X-Sky-Weather"
 STATE: web.AppKey[State] = web.AppKey("state", State)
 
 
 @dataclass(frozen=True, slots=True)
 class Simulator:
-    """A running simulator. `url` is where the providers live, each under `/<provider>`."""
+    """A running simulator; each provider is below `url` under `/<provider>`."""
 
     url: str
     port: int
@@ -48,11 +48,11 @@ class Simulator:
 
     @property
     def seen(self) -> Seen:
-        """What it has been asked so far."""
+        """The requests it has seen so far."""
         return self.state.seen
 
     async def stop(self) -> None:
-        """Stops within a second, whatever streams are open."""
+        """Stops within a second, even with streams open."""
         await self.runner.cleanup()
 
 
@@ -64,9 +64,10 @@ def build_app(
     keys: Mapping[str, str] | None = None,
     pace_s: float = 0.0,
 ) -> web.Application:
-    """The application.
+    """The aiohttp application.
 
-    `keys` names the one good key of a provider (by default any will do); `pace_s` slows its streams.
+    `keys` gives the one good key of a provider (by default any key is good); `pace_s` is a pause in seconds between the
+    events of every stream.
     """
     app = web.Application(client_max_size=MAX_BODY)
     app[STATE] = State(weather or WeatherScript(), seed, clock or Clock(), keys or {}, pace_s)
@@ -113,7 +114,7 @@ async def run(
     announce: Callable[[Simulator], None],
     pace_s: float = 0.01,
 ) -> None:
-    """Runs a simulator until it is cancelled; `announce` gets it once it serves. Raises WeatherError and OSError."""
+    """Runs a simulator until it is cancelled; `announce` is called once it serves. Raises WeatherError and OSError."""
     script = load_script(weather_file, PROVIDERS) if weather_file else WeatherScript()
     simulator = await start_simulator(port=port, weather=script, seed=seed, pace_s=pace_s)
     try:
@@ -131,7 +132,7 @@ def _route(provider: Provider, handler: Handler) -> Callable[[web.Request], Awai
 
 
 async def _serve(provider: Provider, handler: Handler, request: web.Request) -> web.StreamResponse:
-    """One request from its first byte to its last, and its line in the book, however it ends."""
+    """Serves one request from first byte to last, and records it however it ends."""
     state = request.app[STATE]
     try:
         body = await request.read()
@@ -173,7 +174,7 @@ def _exchange(state: State, provider: Provider, request: web.Request, body: byte
 
 
 def _standing(state: State, provider: Provider, request: web.Request, model: str) -> Standing:
-    """Counts the request; listings of models have a window of their own."""
+    """Counts the request; listings of models have a counter of their own and do not use up the chat's."""
     if request.method == "GET":
         return state.limits.admit(f"{provider.name} models", Quota())
     key = f"{provider.name}/{model}" if provider.limited_by_model else provider.name
@@ -229,12 +230,12 @@ async def _list_models(exchange: Exchange) -> web.StreamResponse:
 
 def _refusal(refusal: Refusal | None) -> web.Response:
     if refusal is None:
-        raise AssertionError("every wire has words for these refusals")
+        raise AssertionError("a wire has no refusal for a fault that every wire must refuse")
     body = b"" if refusal.body is None else orjson.dumps(refusal.body)
     return web.Response(status=refusal.status, body=body, headers={"Content-Type": JSON, **refusal.headers})
 
 
-# --- for people and tests
+# --- for people and tests: /, /-/seen, /-/weather
 
 
 async def _index(request: web.Request) -> web.Response:

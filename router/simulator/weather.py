@@ -1,4 +1,4 @@
-"""The weather of the simulated providers: what each kind means, and the script of who has which, when."""
+"""The weather of the simulated providers: the faults they can have, and the script that says which has what, when."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILE_LIMIT = 1 << 20
 
 
 class Fault(StrEnum):
-    """What a provider can refuse, each in its own words and status."""
+    """Reasons to refuse a request; each provider has its own status and words for each."""
 
     NO_KEY = "no_key"
     BAD_KEY = "bad_key"
@@ -44,7 +44,7 @@ class Fault(StrEnum):
 
 
 class Flow(Enum):
-    """How the bytes of an answer come, or do not."""
+    """How the bytes of an answer are delivered, if at all (see `delivery`)."""
 
     STEADY = auto()
     RESET = auto()
@@ -60,7 +60,11 @@ class Flow(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """One weather over one provider, or only over one of its models, for a time and a share of the requests."""
+    """One kind of weather for a provider or one of its models, during a time and for a share of the requests.
+
+    Times are in seconds; `after_s` counts from when the script was set. `retry_after_s` is the wait that a refusal asks
+    for: a number, None for no hint, or the usual one of its kind. `to` is the model that answers under `rerouted`.
+    """
 
     weather: str = "clear"
     model: str | None = None
@@ -72,23 +76,23 @@ class Spell:
     to: str | None = None
 
     def covers(self, model: str, age_s: float) -> bool:
-        """Whether it hangs over this model, `age_s` seconds after the script began."""
+        """Whether it applies to this model, `age_s` seconds after the script began."""
         return self.model in (None, model) and self.after_s <= age_s < self.after_s + self.for_s
 
     @property
     def kind(self) -> Weather:
-        """The row of the table this spell names."""
+        """Its row in `WEATHERS`."""
         return WEATHERS[self.weather]
 
     @property
     def wait_s(self) -> float | None:
-        """What a refusal says of when to come back; None is to say nothing."""
+        """The seconds that a refusal asks to wait; None for no hint."""
         return self.kind.usual_wait_s if self.retry_after_s == "usual" else self.retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """One kind of weather: a refusal, a changed reply, or a way the bytes come. `means` is for people."""
+    """One kind of weather: a refusal, a changed reply, or a way of delivery; `means` is its description for people."""
 
     means: str
     fault: Fault | None = None
@@ -98,26 +102,23 @@ class Weather:
 
 
 class WeatherError(ValueError):
-    """A weather file, body or header that cannot be meant, in one sentence."""
+    """A weather file, body or header is wrong; the message is one sentence that says where and how."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeatherScript:
-    """Who has which weather and which limits.
-
-    Providers it does not name have clear weather and the usual limits.
-    """
+    """The weather and the rate limits of each provider; those it does not name have clear weather and usual limits."""
 
     spells: Mapping[str, tuple[Spell, ...]] = field(default_factory=lambda: MappingProxyType({}))
     quotas: Mapping[str, Quota] = field(default_factory=lambda: MappingProxyType({}))
 
     def spell(self, provider: str, model: str, *, age_s: float, chance: float) -> Spell:
-        """The weather over one request: the first spell that covers it. `chance` in [0, 1) decides about shares."""
+        """The weather of one request: the first spell that covers it; `chance` in [0, 1) is compared with its share."""
         lines = (*self.spells.get(provider, ()), *self.spells.get(EVERYONE, ()))
         return next((one for one in lines if one.covers(model, age_s) and chance < one.share), CLEAR)
 
     def document(self) -> dict[str, Any]:
-        """The script as the JSON it was read from."""
+        """The script in the JSON form that `parse_script` reads."""
         spells = {provider: [_shown(one) for one in lines] for provider, lines in self.spells.items()}
         quotas = {provider: _shown(quota) for provider, quota in self.quotas.items()}
         return spells | ({"limits": quotas} if quotas else {})
@@ -126,7 +127,7 @@ class WeatherScript:
 def parse_script(document: object, providers: Iterable[str]) -> WeatherScript:
     """A script from decoded JSON: `{provider: weather | spell | [spell, …], "limits": {provider: {…}}}`."""
     if not isinstance(document, Mapping):
-        raise WeatherError('the weather must be a JSON object of providers, such as {"groq": "outage"}')
+        raise WeatherError('the weather must be a JSON object with providers as keys, such as {"groq": "outage"}')
     known = [*providers, EVERYONE]
     spells, quotas = {}, {}
     for provider, entry in document.items():
@@ -143,7 +144,7 @@ def load_script(path: Path, providers: Iterable[str]) -> WeatherScript:
     try:
         raw = path.read_bytes()
         if len(raw) > FILE_LIMIT:
-            raise WeatherError(f"it is larger than {FILE_LIMIT} bytes")
+            raise WeatherError(f"the weather file is larger than {FILE_LIMIT} bytes")
         return parse_script(orjson.loads(raw), providers)
     except OSError as error:
         raise WeatherError(f"{path}: cannot read the weather file: {error.strerror}") from error
@@ -152,7 +153,7 @@ def load_script(path: Path, providers: Iterable[str]) -> WeatherScript:
 
 
 def parse_header(text: str) -> Spell:
-    """A spell from `name;key=value;…`, the form of the `X-Sky-Weather` header; `none` as a value means null."""
+    """A spell from the header `X-Sky-Weather: name; key=value; …`; the value `none` means null."""
     name, *pairs = (part.strip() for part in text.split(";"))
     entry: dict[str, Any] = {"weather": name}
     for key, separator, value in (pair.partition("=") for pair in pairs if pair):
@@ -172,7 +173,9 @@ def _plain(value: str) -> str | float | None:
 def _spell(entry: object, where: str) -> Spell:
     given = {"weather": entry} if isinstance(entry, str) else entry
     if not isinstance(given, Mapping):
-        raise WeatherError(f"{where}: a weather is a name or an object with a weather, not {type(entry).__name__}")
+        raise WeatherError(
+            f"{where}: a weather must be a name or an object with the key 'weather', not {type(entry).__name__}"
+        )
     _checked_keys(Spell, given, where)
     _known("weather", given.get("weather", "clear"), WEATHERS, where)
     for key in ("after_s", "for_s", "share", "delay_s", "retry_after_s"):
@@ -185,7 +188,7 @@ def _spell(entry: object, where: str) -> Spell:
 
 def _quotas(entry: object, known: Iterable[str]) -> dict[str, Quota]:
     if not isinstance(entry, Mapping):
-        raise WeatherError('limits must be an object of providers, such as {"groq": {"per_minute": 30}}')
+        raise WeatherError('limits must be an object with providers as keys, such as {"groq": {"per_minute": 30}}')
     for provider, quota in entry.items():
         _known("provider", provider, known, "limits")
         if not isinstance(quota, Mapping):
@@ -228,7 +231,7 @@ def _shown(row: Spell | Quota) -> dict[str, Any]:
 
 
 def chance(seed: int, provider: str, ordinal: int) -> float:
-    """The draw in [0, 1) of a provider's n-th request, which decides whether a shared weather hits it."""
+    """A provider's repeatable draw in [0, 1) for its n-th request, compared with the share of a spell."""
     return draw("share", seed, provider, ordinal) / 2**64
 
 
@@ -249,36 +252,46 @@ CLEAR = Spell()
 WEATHERS: Mapping[str, Weather] = MappingProxyType(
     {
         "clear": Weather("answers"),
-        "outage": Weather("503 for everything", fault=Fault.OUTAGE),
-        "server-error": Weather("500 or 502", fault=Fault.SERVER_ERROR),
-        "timeout": Weather("504 or 408: it gave up on itself", fault=Fault.TIMEOUT),
-        "pending": Weather("202 and nothing yet, where the provider knows that (nvidia)", fault=Fault.PENDING),
-        "overloaded": Weather("too busy: 529, 503 or 429, as the provider says it", fault=Fault.OVERLOADED),
+        "outage": Weather("answers 503 to everything", fault=Fault.OUTAGE),
+        "server-error": Weather("answers 500 or 502", fault=Fault.SERVER_ERROR),
+        "timeout": Weather("answers 504 or 408: its own time limit ran out", fault=Fault.TIMEOUT),
+        "pending": Weather(
+            "answers 202 with an empty body, where the provider does that (nvidia)", fault=Fault.PENDING
+        ),
+        "overloaded": Weather("has no capacity: 529, 503 or 429, by provider", fault=Fault.OVERLOADED),
         "reset": Weather("resets the connection", flow=Flow.RESET),
-        "hang": Weather("takes the request and never answers", flow=Flow.HANG),
+        "hang": Weather("accepts the request and never answers", flow=Flow.HANG),
         "slow": Weather("waits delay_s before the answer begins", flow=Flow.SLOW),
         "slow-first-token": Weather(
             "sends headers at once and the first token after delay_s", flow=Flow.SLOW_FIRST_TOKEN
         ),
         "stall": Weather("stops in the middle of the answer and keeps the connection open", flow=Flow.STALL),
-        "cut": Weather("ends in the middle of the answer without a finish", flow=Flow.CUT),
-        "rate-limited": Weather("429, the minute is full; retry_after_s, or null for none", fault=Fault.RATE_LIMITED),
-        "quota-day": Weather("429, the day or month is spent", fault=Fault.QUOTA_DAY, usual_wait_s=3_600.0),
-        "billing": Weather("wants a card, credits or a plan", fault=Fault.BILLING),
-        "bad-key": Weather("refuses the key, in the provider's disguise", fault=Fault.BAD_KEY),
-        "model-gone": Weather("the model is retired", fault=Fault.MODEL_GONE),
-        "no-access": Weather("the model is there, but not for this account", fault=Fault.NO_ACCESS),
-        "garbage": Weather("200 with a page of HTML", flow=Flow.GARBAGE),
-        "half-json": Weather("200 with half of the JSON", flow=Flow.HALF_JSON),
-        "empty": Weather("200 with nothing inside", alter=partial(_ended, finish="nothing")),
-        "error-in-stream": Weather("an error inside a 200, after half of the answer", flow=Flow.ERROR_IN_STREAM),
-        "leaked-thoughts": Weather("<think>…</think> in the text", alter=_leaked),
-        "rerouted": Weather("another model answers: `to`, or the name with -successor", alter=_rerouted),
+        "cut": Weather("ends in the middle of the answer, without a finish reason", flow=Flow.CUT),
+        "rate-limited": Weather(
+            "answers 429, the minute is full; retry_after_s sets the wait, null leaves it out", fault=Fault.RATE_LIMITED
+        ),
+        "quota-day": Weather(
+            "answers 429, the quota of the day or month is spent", fault=Fault.QUOTA_DAY, usual_wait_s=3_600.0
+        ),
+        "billing": Weather("demands a card, credits or a plan", fault=Fault.BILLING),
+        "bad-key": Weather("refuses the key, with the provider's own status for it", fault=Fault.BAD_KEY),
+        "model-gone": Weather("answers that the model is retired", fault=Fault.MODEL_GONE),
+        "no-access": Weather("answers that this account may not use the model", fault=Fault.NO_ACCESS),
+        "garbage": Weather("answers 200 with an HTML page", flow=Flow.GARBAGE),
+        "half-json": Weather("answers 200 with half of the JSON", flow=Flow.HALF_JSON),
+        "empty": Weather("answers 200 without content", alter=partial(_ended, finish="nothing")),
+        "error-in-stream": Weather(
+            "answers 200 and sends an error after half of the answer", flow=Flow.ERROR_IN_STREAM
+        ),
+        "leaked-thoughts": Weather("leaves <think>…</think> in the text", alter=_leaked),
+        "rerouted": Weather("lets another model answer: `to`, or the name with -successor", alter=_rerouted),
         "content-filter": Weather(
-            "stopped by the provider's policy",
+            "is stopped by the provider's content policy",
             fault=Fault.CONTENT_FILTER,
             alter=partial(_ended, finish="content_filter"),
         ),
-        "context-length": Weather("the request is longer than the model's window", fault=Fault.CONTEXT_LENGTH),
+        "context-length": Weather(
+            "answers that the request exceeds the model's context window", fault=Fault.CONTEXT_LENGTH
+        ),
     }
 )

@@ -1,4 +1,4 @@
-"""What every simulated wire format offers, and the values that pass between it and the server."""
+"""The protocol of a simulated wire format, and the values that pass between it and the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from router.simulator.weather import Fault
 
 ALNUM = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"
-REFUSED_KEYS = ("bad", "wrong", "invalid")  # a key that begins so is no key anywhere
+REFUSED_KEYS = ("bad", "wrong", "invalid")  # keys that begin so are bad at every provider
 IMAGE_HEADS = {
     "image/png": b"\x89PNG\r\n\x1a\n",
     "image/jpeg": b"\xff\xd8\xff",
@@ -43,7 +43,7 @@ class Invalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A request as it came: header names in lower case, `path_model` and `verb` where the path holds them."""
+    """A request as it came: header names in lower case; `path_model` and `verb` from the path, where it has them."""
 
     headers: Mapping[str, str]
     query: Mapping[str, str]
@@ -62,7 +62,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What sets one exchange apart: its number, its time (Unix seconds), and where its caller stands."""
+    """What identifies one exchange: its number at this provider, its time (Unix seconds), and the caller's counters."""
 
     provider: str
     model: str
@@ -72,7 +72,7 @@ class Stamp:
     standing: Standing
 
     def ident(self, length: int, alphabet: str = ALNUM, what: object = "id") -> str:
-        """A string of letters that only this exchange has, the same each time it is asked for."""
+        """An id for `what` in this exchange: random-looking, and the same each time it is asked for."""
         letters: list[str] = []
         while len(letters) < length:
             number = draw(self.seed, self.provider, self.ordinal, what, len(letters))
@@ -82,14 +82,14 @@ class Stamp:
         return "".join(letters[:length])
 
     def uuid(self, what: object = "id") -> str:
-        """The same in the form of a UUID."""
+        """The same as a UUID."""
         digits = self.ident(32, HEX, what)
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A refusal to be put in a provider's words. `retry_after_s` None: it does not say when to come back."""
+    """A fault, before it is put in a provider's words; `retry_after_s` is None if no wait is to be named."""
 
     fault: Fault
     stamp: Stamp
@@ -97,7 +97,7 @@ class Problem:
     invalid: Invalid | None = None
 
     def words(self) -> dict[str, Any]:
-        """The values that a message may name."""
+        """The values that a message can contain."""
         standing = self.stamp.standing
         return {
             "model": self.stamp.model,
@@ -111,7 +111,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An HTTP answer that is not a success; `body` is JSON to be, None an empty body."""
+    """A failed HTTP answer; `body` is a value to be written as JSON, None for an empty body."""
 
     status: int
     body: Any
@@ -120,7 +120,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a provider's table of errors: the status, its words, and its own names for it."""
+    """One row of a provider's error table: the status, its sentence, and its own names for the error."""
 
     status: int
     message: str
@@ -130,10 +130,10 @@ class Row:
 
 
 class Wire(Protocol):
-    """One provider's wire format: bytes to `Ask`, `Reply` to bytes, and every refusal in its own words."""
+    """One provider's wire format: requests to `Ask`, `Reply` to bytes, and every fault in the provider's own words."""
 
     def key(self, incoming: Incoming) -> str | None:
-        """The API key, from where this wire carries it."""
+        """The API key, from the place where this wire carries it."""
 
     def model(self, incoming: Incoming) -> str:
         """The model asked for, or an empty string; never an error."""
@@ -142,7 +142,7 @@ class Wire(Protocol):
         """The request, checked as strictly as the provider checks it. Raises Invalid."""
 
     def whole(self, ask: Ask, reply: Reply, stamp: Stamp) -> Any:
-        """The body of an answer in one piece, as JSON to be, or as the bytes to send."""
+        """The body of a whole answer: a value to be written as JSON, or bytes."""
 
     def frames(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[bytes]:
         """The body of a streamed answer, event by event."""
@@ -154,17 +154,17 @@ class Wire(Protocol):
         """An error event in the middle of a stream."""
 
     def refuse(self, problem: Problem) -> Refusal | None:
-        """The refusal in the provider's words; None where it says this inside a success."""
+        """The refusal in the provider's words; None if it reports this fault inside a 200."""
 
     def headers(self, stamp: Stamp) -> dict[str, str]:
         """Headers of every answer: limits and ids."""
 
     def models(self, names: Sequence[str], stamp: Stamp) -> Any:
-        """The listing of models, as JSON to be."""
+        """The listing of models, as a value to be written as JSON."""
 
 
 def is_good_key(key: str | None) -> bool:
-    """Any key will do, save an empty one and those that begin with one of REFUSED_KEYS."""
+    """True for every key except an empty one and those that begin with one of REFUSED_KEYS."""
     return bool(key) and not str(key).lower().startswith(REFUSED_KEYS)
 
 
@@ -184,7 +184,7 @@ def go_duration(seconds: float) -> str:
 
 
 def sse(data: Any, *, event: str = "", end: str = "\n") -> bytes:
-    """One server-sent event; `data` is JSON to be, or text as it is."""
+    """One server-sent event; `data` is text, sent as it is, or a value to be written as JSON."""
     text = data if isinstance(data, str) else orjson.dumps(data).decode()
     return f"{f'event: {event}{end}' if event else ''}data: {text}{end}{end}".encode()
 
@@ -198,14 +198,14 @@ def decoded(data: Any) -> bytes | None:
 
 
 def picture(media_type: str, data: Any) -> Picture | None:
-    """An inline image, or None if the bytes are not base64 of one of the usual four kinds."""
+    """An inline image; None if `data` is not base64 of a PNG, JPEG, GIF or WebP as `media_type` says."""
     raw = decoded(data)
     known = raw is not None and raw.startswith(IMAGE_HEADS.get(media_type, b"\0none"))
     return Picture(media_type, len(raw)) if known and raw is not None else None
 
 
 def data_url(url: str) -> Picture | None:
-    """The image behind a URL: an inline one is opened, of any other only the address is known."""
+    """The image of a URL: an inline one is decoded, any other is known by its URL only; None if it is neither."""
     if not url.startswith("data:"):
         return Picture("image at a URL") if url.startswith(("http://", "https://")) else None
     head, _, data = url.removeprefix("data:").partition(",")

@@ -1,8 +1,8 @@
-"""Small tools for tables of words, used where a list of quoted names would hide the names."""
+"""Tables of names written as text: a list of quoted names would be mostly quotes."""
 
 from __future__ import annotations
 
 
 def names(text: str) -> frozenset[str]:
-    """The words of a text, as a set."""
+    """The words of `text` as a set."""
     return frozenset(text.split())

@@ -1,1 +1,1 @@
-"""The two stores, Postgres and Redis: how they are reached, and how they are started where none is configured."""
+"""The two stores, Postgres and Redis: connecting to them, and embedded servers where none is configured."""

@@ -1,4 +1,4 @@
-"""What `quorum db` does: the addresses in use, and the state of the schema."""
+"""The work of `quorum db`: the DSNs in use, and the state of the schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from router.stores.postgres import connect, translated
 
 
 def addresses(database_url: Secret | None, redis_at: Secret | None, data_dir: Path) -> dict[str, str]:
-    """`DATABASE_URL` and `REDIS_URL` for psql and for a second replica; the embedded ones where none is set."""
+    """`DATABASE_URL` and `REDIS_URL` for psql or a second replica; those of the embedded servers where none is set.
+
+    Secrets stand in them in the clear: they are meant to be used.
+    """
     return {
         "DATABASE_URL": database_url.reveal() if database_url else postgres_dsn(data_dir),
         "REDIS_URL": redis_at.reveal() if redis_at else redis_url(data_dir),
@@ -21,7 +24,10 @@ def addresses(database_url: Secret | None, redis_at: Secret | None, data_dir: Pa
 
 
 async def migrations(database_url: Secret | None, data_dir: Path, *, apply: bool) -> list[dict[str, Any]]:
-    """Every migration and its state, after applying what is missing if asked to; raises `StoreError`."""
+    """Every migration and its state, JSON-ready; with `apply`, pending ones are applied first.
+
+    Starts the embedded Postgres for as long as it takes where no `database_url` is set. Raises `StoreError`.
+    """
     embedded = await start_embedded(data_dir, postgres=database_url is None, redis=False)
     try:
         with translated():

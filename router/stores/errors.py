@@ -1,15 +1,15 @@
-"""What can go wrong with a store, in three words; nothing above `router/stores` sees a driver's own exception."""
+"""The exceptions of stores; the drivers' own exceptions never leave `router/stores`."""
 
 from __future__ import annotations
 
 
 class StoreError(Exception):
-    """A store cannot be used; the message is one sentence for a person and holds no password."""
+    """A store cannot be used; the message is one sentence for a person, free of passwords."""
 
 
 class StoreDown(StoreError):
-    """The store did not answer, or not in time: the same call may succeed later."""
+    """The store did not answer, or not in time. The same call may succeed later."""
 
 
 class StoreRefused(StoreError):
-    """The store answered that these values can never be stored: trying again is no use."""
+    """The store rejected the values for good. A retry cannot succeed."""

@@ -1,4 +1,7 @@
-"""Brings the schema `quorum` up to date: numbered SQL files, each in its own transaction, one daemon at a time."""
+"""Migrates the schema `quorum`: numbered SQL files, each applied once, in its own transaction, by one daemon at a time.
+
+An applied file must never change, comments included: its checksum is recorded. Corrections go into a new file.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ import asyncpg
 from router.stores.errors import StoreRefused
 
 SQL_DIR = Path(__file__).parent / "sql"
-_LOCK_KEY = 0x51554F52554D  # "QUORUM"; advisory locks have numbers for names
-_BOOK = """
+_LOCK_KEY = 0x51554F52554D  # "QUORUM" in ASCII; advisory locks are identified by numbers
+_LEDGER = """
 CREATE SCHEMA IF NOT EXISTS quorum;
 CREATE TABLE IF NOT EXISTS quorum.schema_migrations (
     version    integer PRIMARY KEY,
@@ -29,7 +32,7 @@ COMMENT ON TABLE quorum.schema_migrations IS 'The numbered SQL files that were a
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One SQL file, `NNN_name.sql`."""
+    """One SQL file, `NNN_name.sql`; `version` is its number."""
 
     version: int
     name: str
@@ -42,8 +45,11 @@ class Migration:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """Where one migration stands in a database; `applied_at` is None while it is pending."""
+class MigrationState:
+    """One migration's state in a database: `changed` means applied, from a file that has been edited since.
+
+    `applied_at` is None while it is pending.
+    """
 
     version: int
     name: str
@@ -52,7 +58,7 @@ class Status:
 
 
 def load(folder: Path = SQL_DIR) -> tuple[Migration, ...]:
-    """The migrations of a folder, by version."""
+    """The migrations in a folder, in the order of their versions."""
     return tuple(
         Migration(int(number), name, file.read_text(encoding="utf-8"))
         for file in sorted(folder.glob("[0-9]*_*.sql"))
@@ -61,46 +67,52 @@ def load(folder: Path = SQL_DIR) -> tuple[Migration, ...]:
 
 
 async def migrate(connection: asyncpg.Connection, migrations: Sequence[Migration] | None = None) -> list[str]:
-    """Applies what is missing, in order, and returns the names. `StoreRefused` if an applied file has changed since."""
+    """Applies pending migrations in order and returns their names; raises `StoreRefused` if an applied file changed."""
     wanted = load() if migrations is None else migrations
     return [migration.name for migration in wanted if await _apply(connection, migration)]
 
 
-async def status(connection: asyncpg.Connection, migrations: Sequence[Migration] | None = None) -> list[Status]:
-    """Where every migration stands; changes nothing, and works on an empty database."""
-    book = await _book(connection)
+async def status(connection: asyncpg.Connection, migrations: Sequence[Migration] | None = None) -> list[MigrationState]:
+    """Every migration's state. Changes nothing, and works on an empty database."""
+    applied = await _applied(connection)
     return [
-        Status(migration.version, migration.name, _state(migration, book), book.get(migration.version, (None, None))[1])
+        MigrationState(
+            migration.version,
+            migration.name,
+            _state(migration, applied),
+            applied.get(migration.version, (None, None))[1],
+        )
         for migration in (load() if migrations is None else migrations)
     ]
 
 
-_Book = dict[int, tuple[str, datetime]]
+_Applied = dict[int, tuple[str, datetime]]
+"""By version: the checksum of the file that was applied, and when."""
 
 
-async def _book(connection: asyncpg.Connection) -> _Book:
+async def _applied(connection: asyncpg.Connection) -> _Applied:
     if await connection.fetchval("SELECT to_regclass('quorum.schema_migrations')") is None:
         return {}
     rows = await connection.fetch("SELECT version, checksum, applied_at FROM quorum.schema_migrations")
     return {row["version"]: (row["checksum"], row["applied_at"]) for row in rows}
 
 
-def _state(migration: Migration, book: _Book) -> Literal["applied", "pending", "changed"]:
-    if migration.version not in book:
+def _state(migration: Migration, applied: _Applied) -> Literal["applied", "pending", "changed"]:
+    if migration.version not in applied:
         return "pending"
-    return "applied" if book[migration.version][0] == migration.checksum else "changed"
+    return "applied" if applied[migration.version][0] == migration.checksum else "changed"
 
 
 async def _apply(connection: asyncpg.Connection, migration: Migration) -> bool:
     async with connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = warning")
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK_KEY)
-        await connection.execute(_BOOK)
-        state = _state(migration, await _book(connection))
+        await connection.execute(_LEDGER)
+        state = _state(migration, await _applied(connection))
         if state == "changed":
             raise StoreRefused(
                 f"migration {migration.version:03d}_{migration.name}.sql was changed after it had been applied: "
-                "restore the file and put the change into a new one"
+                "restore the file, and put the change into a new migration"
             )
         if state == "pending":
             await connection.execute(migration.sql)

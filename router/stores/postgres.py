@@ -1,4 +1,4 @@
-"""A Postgres that may be away: operations are bounded, their failures have two names, and a keeper brings it back."""
+"""A pool to a Postgres that may be away: operations are bounded, and a background task reconnects."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from router.core.events import StoreChanged
 from router.stores import migrate
 from router.stores.errors import StoreDown, StoreError, StoreRefused
 
@@ -18,11 +19,12 @@ _MIGRATION_TIMEOUT_S = 60.0
 _BACKOFF_S = (0.1, 5.0)  # the first pause and the longest
 _CLOSE_TIMEOUT_S = 1.0
 _MAX_CONNECTIONS = 4
-_REFUSED = ("22", "23", "54")  # data exception, constraint, limit exceeded: SQLSTATE classes that retrying never cures
+# SQLSTATE classes that a retry cannot cure: data exception, constraint violation, program limit exceeded.
+_REFUSED = ("22", "23", "54")
 _SETTINGS = {
     "application_name": "quorum",
     "search_path": "quorum",
-    "statement_timeout": "10s",  # should we die and leave a query behind
+    "statement_timeout": "10s",  # ends a query that a killed daemon has left behind
     "lock_timeout": "4s",
     "timezone": "UTC",
 }
@@ -30,41 +32,46 @@ _SETTINGS = {
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turns every failure of the driver into `StoreDown` or `StoreRefused`."""
+    """Translates every failure of the driver inside the block into `StoreDown` or `StoreRefused`."""
     try:
         yield
     except asyncpg.PostgresError as error:
         kind = StoreRefused if (error.sqlstate or "").startswith(_REFUSED) else StoreDown
-        raise kind(f"Postgres: {_words(error)}") from error
+        raise kind(f"Postgres: {_described(error)}") from error
     except TimeoutError:
         raise StoreDown("Postgres did not answer in time") from None
     except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-        raise StoreDown(f"Postgres: {_words(error)}") from error
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:  # a value the driver cannot put on the wire
-        raise StoreRefused(f"a value does not fit its column: {_words(error)}") from error
+        raise StoreDown(f"Postgres: {_described(error)}") from error
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:  # the driver could not encode a value
+        raise StoreRefused(f"a value does not fit its column: {_described(error)}") from error
 
 
-def _words(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
 
 
 async def connect(dsn: str) -> asyncpg.Connection:
-    """A connection of its own, for what must not wait for the pool."""
+    """A connection outside any pool; raises `StoreDown` for a malformed DSN, else the driver's errors."""
     try:
         return await asyncpg.connect(dsn, timeout=_CHECK_TIMEOUT_S, server_settings=_SETTINGS)
-    except ValueError:  # its message quotes pieces of the address, and one of them may be the password
+    except ValueError:  # its message quotes parts of the DSN, and one of them may be the password
         raise StoreDown("DATABASE_URL is not a DSN: special characters in it must be percent-encoded") from None
 
 
 class Postgres:
-    """A small pool to one Postgres, which need not be there yet.
+    """A small pool to one Postgres, which need not be up yet.
 
-    `start` never waits for it: a keeper task connects in the background, migrates on its first success, and calls
-    `on_change(up, why)` whenever the state changes. While it is down, operations fail at once with `StoreDown`.
+    `start` does not wait for the server: a keeper task connects in the background, migrates the schema on its first
+    success, and calls `on_change` whenever the server goes or returns. While it is down, operations raise `StoreDown`
+    at once.
     """
 
     def __init__(
-        self, dsn: str, *, on_change: Callable[[bool, str], None] = lambda up, why: None, timeout_s: float = TIMEOUT_S
+        self,
+        dsn: str,
+        *,
+        on_change: Callable[[StoreChanged], None] = lambda change: None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._dsn = dsn
         self._on_change = on_change
@@ -74,11 +81,11 @@ class Postgres:
         self._up = asyncio.Event()
         self._doubt = asyncio.Event()
         self._why = "Postgres is not connected yet"
-        self._told: bool | None = None
+        self._was_up: bool | None = None
 
     @property
     def up(self) -> bool:
-        """Whether operations are tried at all."""
+        """Whether it is taken for up, so that operations are tried."""
         return self._up.is_set()
 
     @property
@@ -87,14 +94,14 @@ class Postgres:
         return self._why
 
     async def start(self) -> None:
-        """Begins to connect, and to stay connected."""
+        """Starts the keeper task; returns at once."""
         self._pool = await asyncpg.create_pool(
             self._dsn, min_size=0, max_size=_MAX_CONNECTIONS, timeout=self._timeout_s, server_settings=_SETTINGS
         )
         self._keeper = asyncio.create_task(self._keep(), name="postgres-keeper")
 
     async def stop(self) -> None:
-        """Ends the keeper and closes every connection, after a second also those in use."""
+        """Stops the keeper and closes every connection; after a second those in use are cut."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -106,7 +113,7 @@ class Postgres:
             self._pool.terminate()
 
     async def wait_up(self, timeout_s: float) -> bool:
-        """Waits until it is up, but not longer; returns whether it is."""
+        """Waits at most `timeout_s` for it to be up; returns whether it is."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._up.wait()
@@ -114,7 +121,10 @@ class Postgres:
 
     @contextlib.asynccontextmanager
     async def connection(self, timeout_s: float | None = None) -> AsyncIterator[asyncpg.Connection]:
-        """A connection for a block that must be done in time; failures inside it are translated."""
+        """A connection for a block that must end within `timeout_s` (default: the pool's own timeout).
+
+        Raises `StoreDown` or `StoreRefused` for what fails inside the block, the time-out included.
+        """
         if self._pool is None or not self.up:
             raise StoreDown(self._why)
         try:
@@ -123,23 +133,23 @@ class Postgres:
                     async with _lent(self._pool) as connection:
                         yield connection
         except StoreDown:
-            self._doubt.set()  # one slow statement is no outage: the keeper finds out
+            self._doubt.set()  # a slow statement alone is not an outage, so the keeper checks
             raise
 
     async def fetch(self, sql: str, *args: Any, timeout_s: float | None = None) -> list[asyncpg.Record]:
-        """The rows of one statement."""
+        """The rows of one statement; raises as `connection` does."""
         async with self.connection(timeout_s) as connection:
             return list(await connection.fetch(sql, *args))
 
     async def fetchval(self, sql: str, *args: Any, timeout_s: float | None = None) -> Any:
-        """The first column of the first row, None without one."""
+        """The first column of the first row, None without a row; raises as `connection` does."""
         async with self.connection(timeout_s) as connection:
             return await connection.fetchval(sql, *args)
 
     async def _keep(self) -> None:
         await self._until_connected(migrate_with_timeout_s=_MIGRATION_TIMEOUT_S)
         while True:
-            self._say("")
+            self._set_state("")
             await self._doubt.wait()
             self._doubt.clear()
             await self._until_connected()
@@ -150,12 +160,12 @@ class Postgres:
             try:
                 return await self._check(migrate_with_timeout_s)
             except StoreError as error:
-                self._say(str(error))
+                self._set_state(str(error))
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, longest_s)
 
     async def _check(self, migrate_with_timeout_s: float | None) -> None:
-        """Talks to the server on a connection of its own, since those of the pool may all be taken."""
+        """One round trip on a connection of its own, since those of the pool may all be in use or dead."""
         with translated():
             async with asyncio.timeout(migrate_with_timeout_s or _CHECK_TIMEOUT_S):
                 connection = await connect(self._dsn)
@@ -167,16 +177,16 @@ class Postgres:
                 finally:
                     connection.terminate()
 
-    def _say(self, why: str) -> None:
-        told, self._told, self._why = self._told, not why, why
-        if told is not self._told:
+    def _set_state(self, why: str) -> None:
+        before, self._was_up, self._why = self._was_up, not why, why
+        if before is not self._was_up:
             self._up.clear() if why else self._up.set()
-            self._on_change(not why, why)
+            self._on_change(StoreChanged("postgres", not why, why))
 
 
 @contextlib.asynccontextmanager
 async def _lent(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of the pool, which goes back to it unless we gave up in the middle of a conversation."""
+    """A connection of the pool; one cancelled in the middle of a statement is cut, since its state is unknown."""
     connection = await pool.acquire()
     try:
         yield connection

@@ -1,4 +1,4 @@
-"""The Redis (or Valkey) that replicas share: a client that never hangs, and whether it answers."""
+"""The Redis (or Valkey) that replicas share: a client with bounded calls, and whether the server answers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from router.core.events import StoreChanged
 from router.stores.errors import StoreError
 
-TIMEOUT_S = 0.25
+TIMEOUT_S = 0.25  # per call; a request waits for Redis before it is sent, so a slow Redis counts as one that is down
 _MAX_CONNECTIONS = 64
 
 
 def client(url: str, *, timeout_s: float = TIMEOUT_S) -> redis.asyncio.Redis:
-    """A client that connects lazily, gives up after `timeout_s` and never retries: a repeated call may count twice.
+    """A client that connects lazily and gives up after `timeout_s`. It never retries: a repeated call may count twice.
 
-    Raises `StoreError` for an address that is none.
+    Raises `StoreError` for a malformed URL.
     """
     try:
         return redis.asyncio.Redis.from_url(
@@ -31,7 +32,7 @@ def client(url: str, *, timeout_s: float = TIMEOUT_S) -> redis.asyncio.Redis:
             retry=Retry(NoBackoff(), 0),
             max_connections=_MAX_CONNECTIONS,
         )
-    except ValueError:  # its message may quote a piece of the password
+    except ValueError:  # its message may quote a part of the password
         raise StoreError(
             "REDIS_URL must be redis://, rediss:// or unix://, with special characters percent-encoded"
         ) from None
@@ -39,10 +40,10 @@ def client(url: str, *, timeout_s: float = TIMEOUT_S) -> redis.asyncio.Redis:
 
 @asynccontextmanager
 async def within(timeout_s: float) -> AsyncIterator[None]:
-    """Bounds what is asked of a client inside the block; raises `TimeoutError`.
+    """Bounds the calls to a client inside the block; raises `TimeoutError`.
 
-    The client sends by `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation: it is made good here, or
-    whoever cancels a task that asks Redis would wait for it for ever.
+    The client uses `asyncio.wait_for`, which in Python 3.11 may swallow a cancellation (python/cpython#86296). The
+    block raises it again; otherwise a cancelled task would go on, and whoever awaits its end would wait for ever.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -56,26 +57,31 @@ async def within(timeout_s: float) -> AsyncIterator[None]:
 
 
 class Redis:
-    """One Redis and whether it is up; `on_change(up)` is called when that changes, and first when it is known."""
+    """One Redis and whether it is up; `on_change` is called when that changes, and when it is first known."""
 
-    def __init__(self, url: str, *, on_change: Callable[[bool], None] = lambda up: None) -> None:
+    def __init__(self, url: str, *, on_change: Callable[[StoreChanged], None] = lambda change: None) -> None:
         self.client = client(url)
         self._up: bool | None = None
         self._on_change = on_change
 
     @property
     def up(self) -> bool:
-        """Whether the last call was answered."""
+        """Whether the last call was answered; False before the first."""
         return bool(self._up)
 
+    @property
+    def why(self) -> str:
+        """Why it counts as down, as a sentence; empty while it is up."""
+        return "" if self._up else "Redis does not answer"
+
     def seen(self, up: bool) -> None:
-        """Takes note of how a call went; users of `client` tell it their failures."""
+        """Records whether a call was answered; code that uses `client` directly reports its failures here."""
         if up is not self._up:
             self._up = up
-            self._on_change(up)
+            self._on_change(StoreChanged("redis", up, self.why))
 
     async def ping(self) -> bool:
-        """Asks the server whether it is there, for at most twice the client's timeout."""
+        """Pings the server, for at most twice the client's timeout; returns whether it answered."""
         try:
             async with within(2 * TIMEOUT_S):
                 await self.client.ping()

@@ -1,1 +1,1 @@
-"""HTTP/1.1 towards providers: the only room that opens sockets to them."""
+"""HTTP/1.1 client towards providers: the only room that opens sockets to them."""

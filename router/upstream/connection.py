@@ -1,4 +1,4 @@
-"""One connection to a provider: a request goes out, its answer comes in piece by piece, within bounds."""
+"""One HTTP/1.1 connection to a provider: sends a request, parses the answer as it arrives, applies backpressure."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from adapters.errors import ErrorKind, ProviderError
 from router.upstream.failures import reason
 
 _MAX_HEAD_BYTES = 64 * 1024
-_MAX_WAITING_BYTES = 64 * 1024  # of an answer that its reader has not taken yet; then the provider has to wait
+_MAX_WAITING_BYTES = 64 * 1024  # received but not read yet; beyond it reading pauses and TCP slows the provider
 _LONG_HEAD = "its headers are too long"
-_NO_BODY = frozenset({204, 304})
+_NO_BODY = frozenset({204, 304})  # RFC 9112, 6.3: these end with their header
 
 
-class _Refused(Exception):
-    """Stops the parser."""
+class _ParserStopped(Exception):
+    """Raised inside a parser callback to stop the parser; `data_received` catches what the parser makes of it."""
 
 
 class Connection(asyncio.Protocol):
-    """Carries one exchange at a time: `send`, `head`, then `piece` until it is empty.
+    """Carries one exchange at a time: `send`, then `head`, then `piece` until it returns nothing.
 
-    `lost` is told when the socket is gone. The methods that begin with `on_` are called by the parser.
+    `lost` is called once, when the socket has gone. httptools calls the methods whose names begin with `on_`.
     """
 
     __slots__ = (
         "_broken",
         "_complete",
         "_ends_with_socket",
-        "_garbled",
         "_head_bytes",
         "_headers",
         "_loop",
         "_lost",
+        "_not_http",
         "_parser",
         "_paused",
         "_pieces",
@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._broken: str | None = None
-        self._garbled = False
+        self._not_http = False
         self._complete = True
         self._ends_with_socket = False
         self._headers: list[tuple[bytes, bytes]] = []
@@ -68,50 +68,56 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """True if nothing speaks against sending a request now."""
+        """True if a request can be sent now: the last answer is complete and the socket is open."""
         transport = self._transport
         return self._complete and self._broken is None and transport is not None and not transport.is_closing()
 
     def send(self, message: bytes) -> None:
-        """Sends a whole request."""
+        """Sends a whole request; the connection must be `reusable`."""
         assert self.reusable
         assert self._transport is not None
-        self._take_up_reading()
+        self._resume_reading()
         self._complete = self._ends_with_socket = False
         self._pieces.clear()
         self.status = self._head_bytes = self._waiting_bytes = 0
         self._transport.write(message)
 
     async def head(self) -> None:
-        """Waits until `status` and `headers` (lower case) are there; raises `ProviderError` if they never will be."""
+        """Waits until `status` and `headers` (lower-case names) have arrived.
+
+        Raises `ProviderError`: connection if the socket went before them, bad response for what is not HTTP.
+        """
         while not self.status:
             if self._broken is not None:
                 raise self._no_answer()
-            await self._news()
+            await self._next_event()
 
     async def piece(self) -> bytes:
-        """What has come of the body since the last piece, at least one byte; nothing once it has ended."""
+        """Waits for body bytes and returns all that have arrived; empty at the end of the body.
+
+        Raises `ProviderError` (bad response) if the connection broke before that end.
+        """
         while not self._pieces:
             if self._complete:
                 return b""
             if self._broken is not None:
                 raise ProviderError(ErrorKind.BAD_RESPONSE, f"answer cut short: {self._broken}")
-            await self._news()
+            await self._next_event()
         piece = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         self._waiting_bytes = 0
-        self._take_up_reading()
+        self._resume_reading()
         return piece
 
     def abort(self) -> None:
-        """Closes the socket now, whatever is under way."""
+        """Closes the socket at once, also in the middle of an answer."""
         if self._transport is not None:
             self._transport.abort()
 
-    # --- what the event loop says -------------------------------------------------------------------------------------
+    # --- callbacks of the event loop (asyncio.Protocol) ---------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # a uvloop one is none by its class
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports do not inherit from it
 
     def data_received(self, data: bytes) -> None:
         parser = self._parser
@@ -131,18 +137,18 @@ class Connection(asyncio.Protocol):
             self._complete = True
         elif self._broken is None:
             self._broken = "connection closed" if error is None else reason(error)
-        self._parser = self._transport = None  # the parser and this object hold each other
+        self._parser = self._transport = None  # the parser and this object form a reference cycle
         self._wake()
         self._lost(self)
 
-    # --- what the parser says -----------------------------------------------------------------------------------------
+    # --- callbacks of the parser (httptools) --------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         if self._complete:
-            self._refuse("more came than was asked for")
+            self._refuse("it was sent although no request was pending")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.status:  # what follows the last chunk is of no use
+        if not self.status:  # trailers after the last chunk are ignored
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -151,7 +157,7 @@ class Connection(asyncio.Protocol):
         if sum(len(name) + len(value) + 4 for name, value in self._headers) > _MAX_HEAD_BYTES:
             self._refuse(_LONG_HEAD)
         if status == 101 or status < 100:
-            self._refuse("it changes the protocol")
+            self._refuse("it switches protocols")
         if status >= 200:
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._headers}
             framed = "content-length" in headers or "transfer-encoding" in headers or status in _NO_BODY
@@ -170,7 +176,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         assert self._parser is not None
-        if self.status and self._broken is None:  # else it only said that an answer will follow
+        if self.status and self._broken is None:  # without a status it was interim (1xx), and the answer follows
             self._complete = True
             if not self._parser.should_keep_alive() and self._transport is not None:
                 self._transport.close()
@@ -178,23 +184,23 @@ class Connection(asyncio.Protocol):
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _take_up_reading(self) -> None:
+    def _resume_reading(self) -> None:
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
 
     def _refuse(self, why: str) -> NoReturn:
         self._give_up(why)
-        raise _Refused
+        raise _ParserStopped
 
     def _give_up(self, why: str) -> None:
         if self._broken is None:
-            self._broken, self._garbled = why, True
+            self._broken, self._not_http = why, True
             self._wake()
             self.abort()
 
     def _no_answer(self) -> ProviderError:
-        if self._garbled:
+        if self._not_http:
             return ProviderError(ErrorKind.BAD_RESPONSE, f"not an HTTP answer: {self._broken}")
         return ProviderError(ErrorKind.CONNECTION, f"connection lost before an answer: {self._broken}")
 
@@ -202,7 +208,7 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _news(self) -> None:
+    async def _next_event(self) -> None:
         self._waiter = self._loop.create_future()
         try:
             await self._waiter

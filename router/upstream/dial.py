@@ -1,4 +1,4 @@
-"""How a new connection is made: the host's addresses, checked and remembered for a moment, then TCP and TLS."""
+"""Opens a new connection: resolves the host, checks and briefly caches its addresses, then TCP and TLS."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 
 import aiohappyeyeballs
 
-from router.registry.urls import is_forbidden_address
+from router.core.addresses import is_forbidden_address
 from router.upstream.connection import Connection
 from router.upstream.failures import not_connected, reason
 
-_FRESH_S = 10.0  # a name is not looked up again for each of many sockets that are opened at once
-_MAX_NAMES = 256
-_SECOND_ADDRESS_AFTER_S = 0.25  # RFC 8305: when one address is silent the next is tried beside it
+_DNS_CACHE_S = 10.0  # so that many sockets opened at once cost one lookup
+_MAX_CACHED_HOSTS = 256
+_NEXT_ADDRESS_AFTER_S = 0.25  # Connection Attempt Delay of RFC 8305: a silent address gets the next one as a rival
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a socket leads."""
+    """Where a socket leads: host, port, and whether TLS is spoken on it."""
 
     host: str
     port: int
@@ -30,8 +30,8 @@ class Origin:
 
 
 @dataclass(slots=True)
-class _Name:
-    """The addresses of a name, looked up by one caller while others who need them wait."""
+class _ResolvedHost:
+    """The cached addresses of a host. Under the lock one caller looks them up while others wait for the result."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     addresses: Sequence[aiohappyeyeballs.AddrInfoType] = ()
@@ -39,14 +39,17 @@ class _Name:
 
 
 class Dialer:
-    """Opens connections; TLS hosts have to prove their name to the system's certificate authorities."""
+    """Opens connections. TLS certificates are verified against the system's certificate authorities."""
 
     def __init__(self) -> None:
         self._tls = ssl.create_default_context()
-        self._names: dict[tuple[str, int], _Name] = {}
+        self._hosts: dict[tuple[str, int], _ResolvedHost] = {}
 
     async def dial(self, origin: Origin, lost: Callable[[Connection], None], within_s: float) -> Connection:
-        """A new connection; raises `NotSent` when none was made in time."""
+        """A new connection, made within `within_s` seconds in all; raises `NotSent` otherwise.
+
+        `lost` is called once, when the connection's socket has gone.
+        """
         try:
             async with asyncio.timeout(within_s):
                 return await self._connected(origin, lost)
@@ -57,7 +60,7 @@ class Dialer:
         loop = asyncio.get_running_loop()
         addresses = await self._addresses(origin.host, origin.port)
         raw = await aiohappyeyeballs.start_connection(
-            addresses, happy_eyeballs_delay=_SECOND_ADDRESS_AFTER_S, interleave=1, loop=loop
+            addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S, interleave=1, loop=loop
         )
         try:
             _, connection = await loop.create_connection(
@@ -73,14 +76,14 @@ class Dialer:
 
     async def _addresses(self, host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoType]:
         loop = asyncio.get_running_loop()
-        if len(self._names) >= _MAX_NAMES:
-            self._names.clear()
-        name = self._names.setdefault((host, port), _Name())
-        async with name.lock:
-            if loop.time() - name.looked_up_at > _FRESH_S:
+        if len(self._hosts) >= _MAX_CACHED_HOSTS:
+            self._hosts.clear()
+        resolved = self._hosts.setdefault((host, port), _ResolvedHost())
+        async with resolved.lock:
+            if loop.time() - resolved.looked_up_at > _DNS_CACHE_S:
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                # A name can be made to point anywhere, after the registry was checked too.
+                # The registry's check saw only the name, and DNS may point it anywhere later (DNS rebinding).
                 if any(is_forbidden_address(str(address[0])) for *_, address in found):
                     raise not_connected("its name leads to a metadata service or an address that no provider has")
-                name.addresses, name.looked_up_at = found, loop.time()
-            return name.addresses
+                resolved.addresses, resolved.looked_up_at = found, loop.time()
+            return resolved.addresses

@@ -1,4 +1,4 @@
-"""What is said of a socket that failed: short causes, without URL, address, header or body."""
+"""Short causes of socket failures for logs and callers, free of URL, address, header and body."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from adapters.errors import ErrorKind, ProviderError
 
 
 class NotSent(ProviderError):
-    """The connection could not be made: the provider saw nothing of the request."""
+    """No connection could be made, so the provider saw nothing of the request and a retry is safe."""
 
 
 def not_connected(why: str) -> NotSent:
-    """The error of a request that could not leave."""
+    """The error for a request that could not be sent because of `why`."""
     return NotSent(ErrorKind.CONNECTION, f"could not connect: {why}")
 
 
 def reason(error: BaseException) -> str:
-    """Why, in the system's words: the error's own text may have in it what must not be logged."""
+    """The cause in the operating system's words.
+
+    The exception's own text may quote an address or a certificate, which must not reach a log.
+    """
     match error:
         case TimeoutError():
             return "timed out"

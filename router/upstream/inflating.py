@@ -1,4 +1,7 @@
-"""Compressed answers, which nobody asked for but some proxies send: inflated a bounded piece at a time."""
+"""Decompresses answers piece by piece, each piece of bounded size.
+
+We send `Accept-Encoding: identity`, but some proxies compress all the same.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import zlib
 
 from adapters.errors import ErrorKind, ProviderError
 
-_AT_ONCE_BYTES = 256 * 1024  # a bomb meets the bound of answers at this pace, and not the memory
-_ANY_HEADER, _NO_HEADER = 47, -15  # zlib's window bits: gzip or zlib, whichever it finds; or a bare stream
+_MAX_PIECE_BYTES = 256 * 1024  # a decompression bomb then hits the bound on answers before it fills memory
+_ANY_HEADER, _NO_HEADER = 47, -15  # zlib's wbits: gzip or zlib format, detected; raw deflate
 _ZLIB_METHOD = 8
 
 
 class Inflater:
-    """Inflates one answer. Raises `ProviderError` for what is not compressed as it says, or not whole."""
+    """Inflates one answer; raises `ProviderError` (bad response) if it is not in the announced encoding, or cut."""
 
     def __init__(self) -> None:
         self._unpacker = zlib.decompressobj(_ANY_HEADER)
@@ -20,33 +23,33 @@ class Inflater:
         self._left = b""
 
     def feed(self, data: bytes) -> None:
-        """Takes in what arrived, once `more` has nothing left."""
+        """Takes in bytes from the wire; call it only when `more` has returned nothing."""
         if not self._begun and data:
             self._begun = True
-            # "deflate" is zlib's form by the standard, but some send the stream without its two bytes of header.
+            # RFC 9110 defines "deflate" as the zlib format, but some servers send raw deflate, without its header.
             if data[0] & 0x0F != _ZLIB_METHOD and data[:1] != b"\x1f":
                 self._unpacker = zlib.decompressobj(_NO_HEADER)
         self._left = data
 
     def more(self) -> bytes:
-        """The next bytes that can be told from what was fed; empty when more has to be fed."""
+        """The next inflated bytes; empty when `feed` has to be called first."""
         if not self._left or self._unpacker.eof:
             return b""
         try:
-            piece = self._unpacker.decompress(self._left, _AT_ONCE_BYTES)
+            piece = self._unpacker.decompress(self._left, _MAX_PIECE_BYTES)
         except zlib.error:
             raise ProviderError(ErrorKind.BAD_RESPONSE, "answer is not compressed as its headers say") from None
         self._left = self._unpacker.unconsumed_tail
         return piece
 
     def end(self) -> None:
-        """No more will come."""
+        """Checks, after the last byte from the wire, that the compressed stream is complete."""
         if self._begun and not self._unpacker.eof:
-            raise ProviderError(ErrorKind.BAD_RESPONSE, "answer cut short: its compressed form has no end")
+            raise ProviderError(ErrorKind.BAD_RESPONSE, "answer cut short: its compressed stream is incomplete")
 
 
 def inflater(encoding: str) -> Inflater | None:
-    """What reads an answer in this content encoding; None if there is nothing to do."""
+    """An `Inflater` for a Content-Encoding, or None for identity; raises `ProviderError` for one we cannot read."""
     match encoding.strip().lower():
         case "" | "identity":
             return None

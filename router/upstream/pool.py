@@ -1,4 +1,4 @@
-"""The connections of one provider to one origin: used again while they are fresh, closed when nobody needs them."""
+"""Keep-alive connections of one provider to one origin: reused while fresh, closed after a minute idle."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from collections import deque
 from router.upstream.connection import Connection
 from router.upstream.dial import Dialer, Origin
 
-_KEEP_IDLE_S = 60.0
+_KEEP_IDLE_S = 60.0  # shorter than most servers keep theirs, so that a reused connection is rarely a dead one
 _CLOSING_S = 1.0
 
 
 class Pool:
-    """Their number has no bound of its own: there are as many as requests that the daemon admits."""
+    """A pool without a bound of its own: each request uses one connection, and the daemon bounds its requests.
+
+    Idle connections are reused last in, first out: the warmest one is taken, and the surplus ages and is closed.
+    """
 
     def __init__(self, origin: Origin, dialer: Dialer) -> None:
         self._origin = origin
         self._dialer = dialer
         self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
-        self._idle: deque[Connection] = deque()  # the one that was used last at the right
+        self._idle: deque[Connection] = deque()  # most recently used at the right
         self._sweep: asyncio.TimerHandle | None = None
         self._emptied = asyncio.Event()
 
     async def take(self, within_s: float) -> tuple[Connection, float | None]:
-        """A connection, and the milliseconds that it took to make it if it is new; raises `NotSent`."""
+        """A connection and, if it is new, the milliseconds it took to open; raises `NotSent` after `within_s`."""
         while self._idle:
             connection = self._idle.pop()
             if connection.reusable:
@@ -38,7 +41,7 @@ class Pool:
         return connection, (self._loop.time() - began) * 1000
 
     def give_back(self, connection: Connection) -> None:
-        """Keeps the connection for another request if its answer has ended well, else closes it at once."""
+        """Keeps the connection for reuse if its answer is complete, else closes it at once."""
         if not connection.reusable or connection not in self._open:
             connection.abort()
             return
@@ -48,7 +51,7 @@ class Pool:
             self._sweep = self._loop.call_later(_KEEP_IDLE_S, self._close_idle)
 
     async def close(self) -> None:
-        """Closes all connections, whatever they do."""
+        """Closes all connections, those in use included, and waits up to a second for their sockets to go."""
         if self._sweep is not None:
             self._sweep.cancel()
         self._idle.clear()

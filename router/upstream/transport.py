@@ -1,6 +1,6 @@
-"""The only place that opens sockets to providers: one method out, bytes back, every failure a `ProviderError`.
+"""The HTTP transport towards providers: one method sends a request; every failure is a `ProviderError`.
 
-What is under `send` can be replaced when measurements say so; nothing above it knows what speaks HTTP there.
+Callers see only the protocols `Transport` and `Response`, so the client beneath them can be replaced.
 """
 
 from __future__ import annotations
@@ -24,51 +24,57 @@ from router.upstream.pool import Pool
 __all__ = ["MAX_ANSWER_BYTES", "HttpTransport", "NotSent", "Response", "Transport"]
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024  # decoded; the longest real answers are a few hundred KB
-_END_GRACE_S = 0.05  # how long the last bytes of a finished stream may take before its socket is given up
-_OURS = "User-Agent: quorum\r\nAccept-Encoding: identity\r\n"
+_END_GRACE_S = 0.05  # for the bytes after a stream's last event, which end its body; without them the socket closes
+_OUR_HEADERS = "User-Agent: quorum\r\nAccept-Encoding: identity\r\n"
 
 
 class Response(Protocol):
-    """A provider's response: status and headers (lower case) now, the body once, whole or in pieces."""
+    """A provider's response. Status and headers (lower-case names) are there; the body can be read once.
+
+    `connect_ms` is None on a reused connection.
+    """
 
     status: int
     headers: Mapping[str, str]
     connect_ms: float | None
 
     async def piece(self) -> bytes:
-        """What has come since the last piece, decoded; empty at the end.
+        """The body bytes that have arrived since the last call, decompressed; empty at the end of the body.
 
-        Raises `ProviderError` when the body is cut, garbled or larger than the bound.
+        Raises `ProviderError` when the body is cut, not decodable or larger than `MAX_ANSWER_BYTES`.
         """
 
     async def read(self) -> bytes:
-        """The whole body, as `piece` would give it."""
+        """The whole rest of the body; raises what `piece` raises."""
 
     async def finish(self) -> None:
-        """Gives the socket back for reuse if the body has ended or ends at once, else closes it."""
+        """Returns the connection to its pool if the body has ended or ends within a moment, else closes it."""
 
     def close(self) -> None:
-        """Closes the socket unless it was given back: the provider sees the abort now."""
+        """Returns the connection if the body was read to its end, else closes it: the provider sees the abort now."""
 
 
 class Transport(Protocol):
-    """One method: send a request, get a response as soon as its headers are there."""
+    """Sends requests to providers; the seam at which tests put providers of their own."""
 
     async def send(self, request: HttpRequest, *, provider: str, connect_s: float) -> Response:
-        """Raises `NotSent` when no connection was made within `connect_s`, else `ProviderError`."""
+        """The response, as soon as its headers have arrived.
+
+        Raises `NotSent` when no connection was made within `connect_s` seconds, `ProviderError` for a failure after it.
+        """
 
 
 class HttpTransport:
-    """`Transport` over HTTP/1.1; each provider has a pool of its own, so that keys and sockets never cross."""
+    """`Transport` over HTTP/1.1. Each provider and origin has its own pool: no socket carries two providers' keys."""
 
     def __init__(self) -> None:
         self._dialer = Dialer()
         self._pools: dict[tuple[str, Origin], Pool] = {}
 
     async def send(self, request: HttpRequest, *, provider: str, connect_s: float) -> Response:
-        """Sends and waits for the response's headers; the caller's own timer bounds that wait."""
-        origin, target = _where(request.url)
-        message = _message(request, target)
+        """Sends a request and waits for the response's headers; the caller bounds that wait with its own timeout."""
+        origin, lines = _origin_and_lines(request.url)
+        message = _message(request, lines)
         pool = self._pools.get((provider, origin))
         if pool is None:
             pool = self._pools[provider, origin] = Pool(origin, self._dialer)
@@ -82,7 +88,7 @@ class HttpTransport:
             raise
 
     async def close(self) -> None:
-        """Closes every socket."""
+        """Closes every connection of every pool."""
         pools, self._pools = self._pools, {}
         await asyncio.gather(*(pool.close() for pool in pools.values()))
 
@@ -95,7 +101,7 @@ class _HttpResponse:
         self._pool = pool
         self._size = 0
         self._inflater: Inflater | None = None
-        self._encoding = connection.headers.get("content-encoding")  # until it is known what reads it
+        self._encoding = connection.headers.get("content-encoding")  # None once an inflater for it was chosen
         self.status = connection.status
         self.headers: Mapping[str, str] = connection.headers
         self.connect_ms = connect_ms
@@ -140,23 +146,23 @@ class _HttpResponse:
 
 
 @functools.lru_cache(maxsize=1024)
-def _where(address: str) -> tuple[Origin, str]:
-    """Where requests to this URL go, and how their first lines continue."""
+def _origin_and_lines(address: str) -> tuple[Origin, str]:
+    """A URL's origin, and what follows the method in every request to it: the request line and our own headers."""
     try:
         url = URL(address)
     except ValueError:
         url = URL()
     if url.scheme not in ("http", "https") or not url.raw_host or not url.port:
-        raise not_connected("the provider's base URL is not a URL")
-    lines = f" {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\n{_OURS}"
+        raise not_connected("the provider's base_url is not an http or https URL")
+    lines = f" {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\n{_OUR_HEADERS}"
     return Origin(url.raw_host, url.port, tls=url.scheme == "https"), lines
 
 
 def _message(request: HttpRequest, lines: str) -> bytes:
     head = [request.method, lines]
     for name, value in request.headers.items():
-        if not value.isprintable():  # a line break, as of a key that was pasted with one, would begin another header
-            raise not_connected(f"the value of the header {name} has a character that no header may have")
+        if not value.isprintable():  # a line break, perhaps pasted with a key, would begin another header
+            raise not_connected(f"the value of the header {name} has a character that HTTP headers cannot carry")
         head.append(f"{name}: {value}\r\n")
     if request.body or request.method != "GET":
         head.append(f"Content-Length: {len(request.body)}\r\n")

@@ -1,1 +1,1 @@
-"""The vote log: rows, the writer that ships them to Postgres, and what is asked of them."""
+"""The vote log: its rows, the writer that ships them to Postgres, and the queries of it."""

@@ -1,7 +1,7 @@
-"""What is done to values so that Postgres takes every one: cut, replaced, or null, never refused.
+"""Makes values fit for Postgres: cut, replaced or null, so that no row is rejected for one of its values.
 
-Nearly every row is clean as it is, and each request writes several: so a row's values are looked at all together, and
-one by one only where that shows something. What is of the wrong kind altogether raises `TypeError`.
+Nearly every row is fit as it is, and each request writes several. So all texts of a row are checked together, and one
+by one only where that check fails. A value of the wrong type raises `TypeError`.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 
 import orjson
 
-TEXT_MAX_CHARS = 500
+TEXT_MAX_CHARS = 500  # error messages and names; prompts and answers are payloads, which are bytes
 _INT_MAX = (1 << 63) - 1
 _FLOAT_MAX = sys.float_info.max
 
 Clean = Callable[[list[Any], Sequence[int]], None]
-"""Cleans those of a row's values that stand at some places; None stays None."""
+"""Cleans, in place, the values of a row at the given indexes; None stays None."""
 
 
 def clean_texts(values: list[Any], places: Sequence[int]) -> None:
-    """Texts without NUL and lone surrogates, of at most 500 characters."""
-    all_of_them = "".join([value for place in places if (value := values[place]) is not None])
-    if len(all_of_them) <= TEXT_MAX_CHARS and all_of_them.isascii() and "\0" not in all_of_them:
+    """Texts without NUL and lone surrogates, which Postgres rejects, cut to 500 characters."""
+    together = "".join([value for place in places if (value := values[place]) is not None])
+    if len(together) <= TEXT_MAX_CHARS and together.isascii() and "\0" not in together:
         return
     for place in places:
         if values[place] is not None:
@@ -31,7 +31,7 @@ def clean_texts(values: list[Any], places: Sequence[int]) -> None:
 
 
 def clean_ints(values: list[Any], places: Sequence[int]) -> None:
-    """Integers within 64 bits."""
+    """Integers clamped to 64 bits (bigint)."""
     for place in places:
         value = values[place]
         if value is not None and not -_INT_MAX <= value <= _INT_MAX:
@@ -39,7 +39,7 @@ def clean_ints(values: list[Any], places: Sequence[int]) -> None:
 
 
 def clean_floats(values: list[Any], places: Sequence[int]) -> None:
-    """None for numbers that JSON and sums cannot bear."""
+    """Null for NaN and the infinities, which would spoil every sum over the column and have no form in JSON."""
     for place in places:
         value = values[place]
         if value is not None and not -_FLOAT_MAX <= value <= _FLOAT_MAX:
@@ -47,7 +47,7 @@ def clean_floats(values: list[Any], places: Sequence[int]) -> None:
 
 
 def clean_jsons(values: list[Any], places: Sequence[int]) -> None:
-    """JSON texts of any plain values."""
+    """Plain values as JSON text, as `clean_json` makes it."""
     for place in places:
         if values[place] is not None:
             values[place] = clean_json(values[place])
@@ -57,17 +57,17 @@ def clean_jsons(values: list[Any], places: Sequence[int]) -> None:
 
 
 def clean_text(value: str) -> str:
-    """Text without NUL and lone surrogates, at most 500 characters."""
+    """The text without NUL and lone surrogates, cut to 500 characters."""
     return value[:TEXT_MAX_CHARS].replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def clean_int(value: int) -> int:
-    """An integer within 64 bits."""
+    """The integer, clamped to 64 bits."""
     return max(-_INT_MAX, min(value, _INT_MAX))
 
 
 def clean_json(value: Any) -> str:
-    """JSON text that a jsonb column takes; what cannot be encoded is replaced, never refused."""
+    """JSON text that a jsonb column accepts; what cannot be encoded is replaced by text or null."""
     try:
         text = orjson.dumps(value)
     except (TypeError, ValueError):
@@ -76,7 +76,7 @@ def clean_json(value: Any) -> str:
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """The value with only such strings, numbers and keys as jsonb knows, at most 20 levels deep."""
+    """The value reduced to what jsonb can hold; below 20 levels it becomes text, so that a cycle ends."""
     if isinstance(value, str):
         return value.replace("\0", "").encode("utf-8", "replace").decode()
     if isinstance(value, Mapping) and depth < 20:

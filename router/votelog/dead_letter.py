@@ -1,4 +1,4 @@
-"""Where rows go that Postgres will never take: one JSON object per line, for a person to look at."""
+"""The dead-letter file: rows that Postgres rejects for good, one JSON object per line, for a person to inspect."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MAX_BYTES = 64 << 20
 
 
 class DeadLetter:
-    """A file that grows to `max_bytes` and no further. Of a payload only the length is written."""
+    """A JSON Lines file of at most `max_bytes`, readable only by its owner. Of a payload only the length is written."""
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self._path = path
         self._max_bytes = max_bytes
 
     def put(self, table: str, row: dict[str, Any], error: str) -> bool:
-        """Writes down a row and why it was refused; False if there is no room or no disk for it."""
+        """Appends a row and why it was rejected. Never raises: False if the file is full or cannot be written."""
         try:
             line = json.dumps({"table": table, "error": error, "row": row}, default=_show).encode("ascii") + b"\n"
             with open(self._path, "ab", opener=_private) as file:

@@ -1,4 +1,4 @@
-"""What the daemon itself asks of the vote log. The statements lie in `sql/`; answers are JSON-ready."""
+"""The daemon's own queries of the vote log. The statements are the files in `sql/`; results are JSON-ready."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ SQL = {file.stem: file.read_text(encoding="utf-8") for file in (Path(__file__).p
 
 
 async def get_request(postgres: Postgres, request_id: str) -> dict[str, Any] | None:
-    """A request with all its `votes`, by their order; None if the log does not have it, or that is no UUID.
+    """A request with all its `votes`, ordered by `seq`; None if the log has no such request or the id is no UUID.
 
-    Each vote has its `text` where payloads are kept, so that a council can be read from beginning to end.
+    Each vote carries its answer as `text` where payloads are kept, so that a council can be read from start to end.
+    Raises `StoreDown`.
     """
     if not _is_uuid(request_id):
         return None
@@ -42,7 +43,10 @@ async def recent_votes(
     request_id: str | None = None,
     limit: int = MAX_ROWS,
 ) -> list[dict[str, Any]]:
-    """Votes since a moment, newest first, at most `limit` (and never more than 1000)."""
+    """Votes that began at or after `since`, newest first, at most `limit` and never more than 1,000.
+
+    None leaves a condition out. Raises `StoreDown`.
+    """
     if request_id is not None and not _is_uuid(request_id):
         return []
     wanted = (since, provider, outcome, request_id, max(0, min(limit, MAX_ROWS)))
@@ -50,8 +54,8 @@ async def recent_votes(
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What was sent in one stretch of time: how often, input and output tokens together, and what it cost."""
+class SpentInPeriod:
+    """What was sent in one period that starts at `begins`: calls, input plus output tokens, cost in US dollars."""
 
     begins: datetime
     requests: int
@@ -59,16 +63,24 @@ class Spent:
     usd: float
 
 
-async def spent(postgres: Postgres, provider: str, model: str | None, since: datetime, width: timedelta) -> list[Spent]:
-    """What was sent to a provider, or to one of its models, since a moment, in stretches of `width` from there on."""
+async def spent_since(
+    postgres: Postgres, provider: str, model: str | None, since: datetime, width: timedelta
+) -> list[SpentInPeriod]:
+    """What was sent to a provider, or to one of its models, in consecutive periods of `width` from `since` on.
+
+    Periods in which nothing was sent are left out. Raises `StoreDown`.
+    """
     rows = await postgres.fetch(SQL["spent_since"], provider, model, since, width)
-    return [Spent(row["begins"], row["requests"], row["tokens"], row["usd"]) for row in rows]
+    return [SpentInPeriod(row["begins"], row["requests"], row["tokens"], row["usd"]) for row in rows]
 
 
 async def recent_changes(
     postgres: Postgres, *, since: datetime, provider: str | None = None, limit: int = MAX_ROWS
 ) -> list[dict[str, Any]]:
-    """Changes of state since a moment, of a provider and its models if one is named, newest first, at most `limit`."""
+    """Changes of state since a moment, of all providers or of one with its models, newest first, at most `limit`.
+
+    Raises `StoreDown`.
+    """
     wanted = (since, provider, max(0, min(limit, MAX_ROWS)))
     return [orjson.loads(row[0]) for row in await postgres.fetch(SQL["recent_changes"], *wanted)]
 
@@ -76,7 +88,7 @@ async def recent_changes(
 def _text(body: bytes) -> str | None:
     try:
         said = orjson.loads(body)
-    except orjson.JSONDecodeError:  # it was cut or redacted, and is not ours to guess
+    except orjson.JSONDecodeError:  # cut or redacted: there is no text to show
         return None
     text = said.get("text") if isinstance(said, dict) else None
     return text if isinstance(text, str) else None

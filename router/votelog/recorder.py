@@ -1,24 +1,20 @@
-"""Where finished things are told, once each: a vote is one row, one metric sample and one charge; so is a request."""
+"""From what is published to rows of the vote log: a vote is one row, a request another, each once."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Literal, Protocol
+import os
+from typing import Protocol
 
 import orjson
-import structlog
 
 from adapters.types import Answer
-from router.core.clock import utc
-from router.core.decision import Choice, Mark
-from router.core.plan import Plan
-from router.core.vote import Vote, spent
-from router.observe.metrics import Telemetry
-from router.observe.model_mismatch import is_rerouted
-from router.votelog.rows import PayloadRow, RequestRow, Row, VoteRow
-
-RequestOutcome = Literal["ok", "failed", "client_gone"]
+from router.core.clock import Clock, utc
+from router.core.decision import Mark, RequestEnded
+from router.core.events import RegistryLoaded, StateChange
+from router.core.ids import new_id
+from router.core.vote import Vote
+from router.votelog.rows import PayloadRow, RegistryRow, RequestRow, Row, StateChangeRow, VoteRow
 
 
 class Log(Protocol):
@@ -27,34 +23,16 @@ class Log(Protocol):
     def append(self, row: Row) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A request that has ended, with all that is known of it."""
-
-    request_id: str
-    created_at: float
-    duration_ms: float
-    outcome: RequestOutcome
-    http_status: int
-    request_model: str
-    stream: bool
-    plan: Plan
-    votes: tuple[Vote, ...]
-    decision: Choice
-    body: bytes
-
-
 class Recorder:
-    """Tells the vote log, the metrics and the log what happened."""
+    """Writes rows of what it hears. A deferred vote is written with its request, once it is known what it counted for."""
 
-    def __init__(self, *, log: Log, telemetry: Telemetry, replica: str, keep_payloads: bool) -> None:
+    def __init__(self, log: Log, clock: Clock, *, replica: str, keep_payloads: bool) -> None:
         self._log = log
-        self._telemetry = telemetry
+        self._clock = clock
         self._replica = replica
         self._keep_payloads = keep_payloads
-        self._rerouted: dict[str, str | None] = {}  # seat id → the other model that answered last
+        self._registry_hash: str | None = None
         self._hashed: tuple[Answer | None, str | None] = (None, None)  # the last answer, and its hash
-        self._say = structlog.get_logger().bind()  # once, since binding costs more than a line
 
     def vote(self, vote: Vote) -> None:
         """One attempt has ended."""
@@ -63,56 +41,49 @@ class Recorder:
             self._log.append(self._vote_row(vote, Mark(counted=ok), winner=ok and vote.role == "answer"))
         if self._keep_payloads and vote.answer is not None:
             self._log.append(_payload(vote.request_id, vote.vote_id, vote.created_at, "out", orjson.dumps(vote.answer)))
-        if ok:
-            self._notice_rerouting(vote)
-        seat, telemetry = vote.seat, self._telemetry
-        provider, model = seat.provider.id, seat.model.id
-        telemetry.votes(provider, model, vote.role, vote.outcome, vote.error_type or "").inc()
-        telemetry.vote_seconds(provider, model).observe(vote.duration_ms / 1000)
-        for direction, tokens in (("input", vote.usage.input_tokens), ("output", vote.usage.output_tokens)):
-            if tokens:
-                telemetry.tokens(provider, model, direction).inc(tokens)
-        if vote.cost_usd:
-            telemetry.cost_usd(provider, model).inc(vote.cost_usd)
 
-    def request(self, finished: Finished) -> None:
+    def request(self, ended: RequestEnded) -> None:
         """One request has ended, whatever came of it."""
-        row = self._request_row(finished)
-        self._log.append(row)
-        decision = finished.decision
-        for vote in finished.votes:
+        context, choice = ended.context, ended.decision.choice
+        self._log.append(self._request_row(ended))
+        for vote in ended.decision.votes:
             if vote.deferred:
-                won = decision.winner is not None and vote.vote_id == decision.winner.vote_id
-                mark = decision.marks.get(vote.vote_id, Mark(counted=won))
+                won = choice.winner is not None and vote.vote_id == choice.winner.vote_id
+                mark = choice.marks.get(vote.vote_id, Mark(counted=won))
                 self._log.append(self._vote_row(vote, mark, winner=won))
         if self._keep_payloads:
-            self._log.append(_payload(finished.request_id, None, finished.created_at, "in", finished.body))
-        telemetry, options = self._telemetry, finished.plan.options
-        telemetry.requests(options.strategy, options.tier, finished.outcome).inc()
-        telemetry.request_seconds(options.strategy, options.tier).observe(finished.duration_ms / 1000)
-        telemetry.overhead_seconds.observe((row.overhead_ms or 0.0) / 1000)
-        if row.first_token_ms is not None:
-            telemetry.first_token_seconds(options.strategy, options.tier).observe(row.first_token_ms / 1000)
-        self._say.info(
-            "request",
-            request_id=finished.request_id,
-            status=finished.http_status,
-            outcome=finished.outcome,
-            strategy=options.strategy,
-            tier=options.tier,
-            provider=row.provider,
-            model=row.response_model,
-            attempts=len(finished.votes),
-            error_type=row.error_type,
-            ms=round(finished.duration_ms),
-            cost_usd=row.cost_usd,
+            self._log.append(_payload(context.id, None, context.created_at, "in", context.body))
+
+    def state_change(self, change: StateChange) -> None:
+        """A provider or model has come into another state."""
+        provider, _, model = change.subject.partition("/")
+        self._log.append(
+            StateChangeRow(
+                change_id=new_id(self._clock),
+                created_at=utc(self._clock.wall()),
+                provider=provider,
+                model=model or None,
+                state=change.state,
+                reason=change.reason,
+                until=None if change.until is None else utc(change.until),
+                loud=change.loud,
+                replica=self._replica,
+                registry_hash=self._registry_hash,
+            )
         )
 
-    def _notice_rerouting(self, vote: Vote) -> None:
-        other = vote.response_model if is_rerouted(vote.seat.model.id, vote.response_model) else None
-        if other is not None and other != self._rerouted.get(vote.seat.id):
-            self._say.warning("rerouted", asked=vote.seat.id, served=other)
-        self._rerouted[vote.seat.id] = other
+    def registry(self, loaded: RegistryLoaded) -> None:
+        """Another registry is in force: every row from now on refers to it by its hash."""
+        registry = loaded.registry
+        self._registry_hash = registry.hash
+        self._log.append(
+            RegistryRow(
+                registry_hash=registry.hash,
+                loaded_at=utc(self._clock.wall()),
+                document=registry.document,
+                source=os.path.basename(registry.source),
+            )
+        )
 
     def _vote_row(self, vote: Vote, mark: Mark, *, winner: bool) -> VoteRow:
         seat, error = vote.seat, vote.error
@@ -159,44 +130,47 @@ class Recorder:
             replica=self._replica,
         )
 
-    def _request_row(self, finished: Finished) -> RequestRow:
-        decision, winner, options = finished.decision, finished.decision.winner, finished.plan.options
-        whole = spent(finished.votes)
+    def _request_row(self, ended: RequestEnded) -> RequestRow:
+        context, decision = ended.context, ended.decision
+        choice, spent, options = decision.choice, decision.spent, decision.plan.options
+        winner = choice.winner
         return RequestRow(
-            request_id=finished.request_id,
-            created_at=utc(finished.created_at),
-            completed_at=utc(finished.created_at + finished.duration_ms / 1000),
-            api="chat",
+            request_id=context.id,
+            created_at=utc(context.created_at),
+            completed_at=utc(context.created_at + ended.duration_ms / 1000),
+            api=context.api,
             strategy=options.strategy,
             tier=options.tier,
-            request_model=finished.request_model,
+            request_model=context.request_model,
             response_model=winner.response_model if winner else None,
             provider=winner.seat.provider.id if winner else None,
-            outcome=finished.outcome,
-            error_type=decision.error.kind if decision.error else None,
-            http_status=finished.http_status,
-            stream=finished.stream,
-            duration_ms=finished.duration_ms,
-            first_token_ms=_first_token_ms(winner),
-            overhead_ms=max(0.0, finished.duration_ms - whole.duration_ms),
-            input_tokens=whole.input_tokens,
-            output_tokens=whole.output_tokens,
-            cost_usd=whole.cost_usd,
-            votes_planned=decision.votes_planned,
-            votes_cast=whole.ok,
-            votes_counted=decision.votes_counted,
-            agreement=decision.agreement,
-            margin=decision.margin,
-            tie=decision.tie,
-            quorum_met=decision.quorum_met,
-            answer_key=decision.answer_key,
-            answer_sha256=self._sha256(decision.answer),
-            rule={"strategy": options.strategy, "council_size": options.council_size, **decision.rule},
-            seed=decision.seed,
-            excluded=[exclusion.as_dict() for exclusion in finished.plan.excluded],
+            outcome=ended.outcome,
+            error_type=choice.error.kind if choice.error else None,
+            http_status=ended.http_status,
+            stream=context.stream,
+            duration_ms=ended.duration_ms,
+            first_token_ms=ended.first_token_ms,
+            overhead_ms=ended.overhead_ms,
+            input_tokens=spent.input_tokens,
+            output_tokens=spent.output_tokens,
+            cost_usd=spent.cost_usd,
+            votes_planned=choice.votes_planned,
+            votes_cast=spent.ok,
+            votes_counted=choice.votes_counted,
+            agreement=choice.agreement,
+            margin=choice.margin,
+            tie=choice.tie,
+            quorum_met=choice.quorum_met,
+            answer_key=choice.answer_key,
+            answer_sha256=self._sha256(choice.answer),
+            rule={"strategy": options.strategy, "council_size": options.council_size, **choice.rule},
+            seed=choice.seed,
+            excluded=[exclusion.as_dict() for exclusion in decision.plan.excluded],
+            caller=context.caller,
             end_user=options.end_user,
             tags=dict(options.tags),
-            registry_hash=finished.plan.registry.hash,
+            trace_id=context.trace,
+            registry_hash=context.registry.hash,
             replica=self._replica,
         )
 
@@ -205,12 +179,6 @@ class Recorder:
         if answer is not self._hashed[0]:
             self._hashed = answer, _sha256(answer)
         return self._hashed[1]
-
-
-def _first_token_ms(winner: Vote | None) -> float | None:
-    if winner is None or winner.first_token_ms is None:
-        return None
-    return winner.arrival_ms - winner.duration_ms + winner.first_token_ms
 
 
 def _sha256(answer: Answer | None) -> str | None:

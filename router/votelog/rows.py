@@ -1,6 +1,7 @@
-"""The rows of the vote log as frozen values, and how they become records of their tables.
+"""The rows of the vote log as frozen values, and their translation into records of their tables.
 
-Field names and order are those of the tables. A JSON column holds any plain object, which must not change afterwards.
+Field names and order are those of the tables, whose comments say what each column means. A field of type Any is a JSON
+column and holds any plain object; it must not change once the row is made, since it is encoded later.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from router.votelog.clean import Clean, clean_floats, clean_ints, clean_jsons, c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRow:
-    """One request, whatever came of it; tokens and cost are those of all its votes."""
+    """One request, whatever its outcome; tokens and cost are the sums over its votes."""
 
     request_id: str
     created_at: datetime
@@ -59,7 +60,7 @@ class RequestRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoteRow:
-    """One attempt, whatever came of it."""
+    """One attempt, whatever its outcome."""
 
     vote_id: str
     request_id: str
@@ -105,7 +106,10 @@ class VoteRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadRow:
-    """What was said, as bytes: `in` towards a model or `out` from it; without a `vote_id`, by and to the caller."""
+    """Bytes of a prompt or an answer: `direction` is `in` towards a model, `out` from it.
+
+    Without a `vote_id` they are the caller's own request or the response to it.
+    """
 
     request_id: str
     vote_id: str | None = None
@@ -117,7 +121,7 @@ class PayloadRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryRow:
-    """A registry that came into force; the first row of a hash stays."""
+    """A registry that came into force; a second row with the same hash is dropped."""
 
     registry_hash: str
     loaded_at: datetime
@@ -127,7 +131,7 @@ class RegistryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChangeRow:
-    """A provider, or one of its models, has come into another state; `loud` if a human should know at once."""
+    """A provider (`model` is None) or a model has entered another state; `loud` if a human should know at once."""
 
     change_id: str
     created_at: datetime
@@ -144,9 +148,6 @@ class StateChangeRow:
 Row = RequestRow | VoteRow | PayloadRow | RegistryRow | StateChangeRow
 
 
-# --- ids and times ---------------------------------------------------------------------------------------------------
-
-
 # --- rows that fit their table ---------------------------------------------------------------------------------------
 
 
@@ -160,10 +161,10 @@ _CLEAN: Mapping[str, Clean] = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Where the rows of one class go: the table's columns, and how a row becomes a record of them.
+    """A table of the log: its columns, and how a row becomes a record of them.
 
-    `dated_by` is the place of the column by whose day in UTC the table is split, None if it is not. `cleaners` clean
-    all columns of one kind at once, each with the places of its columns.
+    `dated_by` is the index of the column that decides the row's partition (a day in UTC), None for a table without
+    partitions. `cleaners` holds, per kind of column, the indexes of its columns and the function that cleans them.
     """
 
     name: str
@@ -173,7 +174,7 @@ class Table:
     cleaners: tuple[tuple[tuple[int, ...], Clean], ...]
 
     def record(self, row: Row) -> tuple[Any, ...]:
-        """The row's values in the order of the columns, made fit for Postgres."""
+        """The row's values in the order of the columns, made fit for Postgres; raises `TypeError` for a wrong type."""
         values = list(self.read(row))
         for places, clean in self.cleaners:
             clean(values, places)

@@ -1,4 +1,4 @@
-"""The writer of the vote log: rows are appended without waiting, and shipped in batches behind the scenes."""
+"""Writes the vote log: rows are queued without waiting, and a background task ships them to Postgres in batches."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from router.votelog.rows import TABLES, PayloadRow, Row, Table
 
 BATCH_ROWS = 500
 MOST_BATCH_ROWS = 4_000
-LINGER_S = 0.1
-MAX_ROWS = 20_000
+LINGER_S = 0.1  # how long a row waits for others to share its batch
+MAX_ROWS = 20_000  # in the queue, and the next bound is for the bytes of their payloads; beyond them rows are lost
 MAX_PAYLOAD_BYTES = 64 << 20
 _WRITE_TIMEOUT_S = 5.0
 _BACKOFF_S = (0.1, 5.0)  # the first pause and the longest
@@ -29,7 +29,11 @@ _BACKOFF_S = (0.1, 5.0)  # the first pause and the longest
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the rows so far: `appended = committed + pending + dead + lost`, at every moment."""
+    """Rows so far by what became of them; at every moment `appended = committed + pending + dead + lost`.
+
+    `dead` rows were rejected by Postgres and stand in the dead-letter file; `lost` ones found no room, in it or in
+    the queue.
+    """
 
     appended: int = 0
     committed: int = 0
@@ -38,8 +42,8 @@ class Counts:
     lost: int = 0
 
 
-class _Entry(NamedTuple):
-    """A row on its way: its table, its record, its day in UTC if the table has days, and how many bytes of payload."""
+class _WaitingRow(NamedTuple):
+    """A row in the queue: its table, its record, its partition's day (UTC) if the table has any, its payload's size."""
 
     table: Table
     record: tuple[Any, ...]
@@ -48,21 +52,21 @@ class _Entry(NamedTuple):
 
 
 class VoteLog:
-    """Takes rows from the event loop's thread and brings them to Postgres, in order, each exactly once.
+    """Takes rows on the event loop's thread and writes them to Postgres, in order, each exactly once.
 
-    `say` receives one sentence when Postgres stops taking rows, when it takes them again, and when there is no more
-    room, so that rows are lost.
+    `say` receives one sentence when Postgres stops accepting rows, when it accepts them again, and when the queue is
+    full, so that rows are lost.
     """
 
     def __init__(self, postgres: Postgres, dead_letter: DeadLetter, *, say: Callable[[str], None]) -> None:
         self._postgres = postgres
         self._dead_letter = dead_letter
         self._say = say
-        self._queue: deque[_Entry] = deque()
+        self._queue: deque[_WaitingRow] = deque()
         self._payload_bytes = 0
         self._appended = self._committed = self._dead = self._lost = 0
-        self._gone = 0  # entries that have left the queue, one way or another
-        self._flush_to = 0  # up to here they leave without lingering
+        self._gone = 0  # rows that have left the queue, however
+        self._flush_to = 0  # rows up to this count are shipped without lingering
         self._away = self._full = False
         self._something, self._at_once, self._moved = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -73,37 +77,40 @@ class VoteLog:
         return Counts(self._appended, self._committed, len(self._queue), self._dead, self._lost)
 
     def append(self, row: Row) -> None:
-        """Puts a row on its way. Never waits and never raises: a row without room is counted as lost."""
+        """Queues a row. Never waits and never raises: a row that finds no room is counted as lost."""
         self._appended += 1
         table = TABLES[type(row)]
         try:
-            entry = _entry(table, row)
-        except Exception as error:  # whatever a caller put into a row, it has an answer to give
+            queued = _waiting_row(table, row)
+        except Exception as error:  # a row that cannot be encoded must not cost a caller the answer
             self._bury(table, table.read(row), repr(error))
             return
         waiting = len(self._queue)
-        if waiting >= MAX_ROWS or self._payload_bytes + entry.payload_bytes > MAX_PAYLOAD_BYTES:
+        if waiting >= MAX_ROWS or self._payload_bytes + queued.payload_bytes > MAX_PAYLOAD_BYTES:
             self._lose()
             return
-        self._payload_bytes += entry.payload_bytes
-        self._queue.append(entry)
+        self._payload_bytes += queued.payload_bytes
+        self._queue.append(queued)
         if not waiting:
             self._something.set()
         if waiting + 1 >= BATCH_ROWS:
             self._at_once.set()
 
     def start(self) -> None:
-        """Begins to ship."""
+        """Starts the background task that ships rows."""
         self._task = asyncio.create_task(self._run(), name="vote-log")
 
     async def stop(self) -> None:
-        """Ends the shipping at once; what is pending stays pending."""
+        """Stops shipping at once; rows in the queue stay pending."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def flush(self, timeout_s: float) -> bool:
-        """Ships at once, and waits until everything appended so far is out; False if that took too long."""
+        """Ships without lingering, and waits until every row appended so far has left the queue.
+
+        False if that took longer than `timeout_s`.
+        """
         target = self._flush_to = self._gone + len(self._queue)
         self._at_once.set()
         with contextlib.suppress(TimeoutError):
@@ -113,12 +120,12 @@ class VoteLog:
         return self._gone >= target
 
     async def drain(self, timeout_s: float) -> bool:
-        """Flushes and stops, for the daemon's end; False if rows stayed behind, which `counts` tells as pending."""
+        """Flushes, then stops, when the daemon ends; False if rows stayed behind, which `counts` shows as pending."""
         flushed = await self.flush(timeout_s)
         await self.stop()
         return flushed
 
-    # --- private: the shipping ---------------------------------------------------------------------------------------
+    # --- shipping -----------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         pause_s, longest_s = _BACKOFF_S
@@ -127,19 +134,19 @@ class VoteLog:
             try:
                 await self._ship(tuple(islice(self._queue, self._batch_rows())))
             except StoreDown as error:
-                self._out_of_reach(str(error))
+                self._became_unreachable(str(error))
                 await (asyncio.sleep(pause_s) if self._postgres.up else self._postgres.wait_up(longest_s))
                 pause_s = min(2 * pause_s, longest_s)
             else:
                 pause_s = _BACKOFF_S[0]
-                self._within_reach()
+                self._became_reachable()
 
     def _batch_rows(self) -> int:
-        """More at once when many wait: under load the round trips are what is scarce."""
+        """Rows of the next batch: more when many wait, since under load round trips are the bottleneck."""
         return max(BATCH_ROWS, min(len(self._queue) // 2, MOST_BATCH_ROWS))
 
     async def _due(self) -> None:
-        """Waits for a full batch, for the first row to have lingered long enough, or for a flush."""
+        """Waits for a full batch, for the oldest row to have lingered, or for a flush."""
         await self._something.wait()
         if self._gone >= self._flush_to:
             with contextlib.suppress(TimeoutError):
@@ -147,8 +154,8 @@ class VoteLog:
                     await self._at_once.wait()
         self._at_once.clear()
 
-    async def _ship(self, batch: Sequence[_Entry]) -> None:
-        """Writes a batch from the head of the queue; halves one that is refused, until the bad row stands alone."""
+    async def _ship(self, batch: Sequence[_WaitingRow]) -> None:
+        """Writes a batch from the head of the queue; a rejected batch is halved until the bad row stands alone."""
         try:
             await self._write(batch)
         except StoreRefused as error:
@@ -163,17 +170,17 @@ class VoteLog:
             self._committed += len(batch)
             self._leave(len(batch))
 
-    async def _write(self, batch: Sequence[_Entry]) -> None:
+    async def _write(self, batch: Sequence[_WaitingRow]) -> None:
         async with self._postgres.connection(_WRITE_TIMEOUT_S) as connection:
-            if days := {entry.day for entry in batch if entry.day}:
-                # Tomorrow's tables as well, so that midnight finds them made; outside the transaction, to lock briefly.
+            if days := {row.day for row in batch if row.day}:
+                # The next day's too, so that they exist at midnight. Outside the transaction, to hold locks briefly.
                 days.add(max(days) + timedelta(days=1))
                 await connection.execute("SELECT quorum.ensure_partitions($1::date[])", sorted(days))
             async with connection.transaction():
-                for table in {entry.table.name: entry.table for entry in batch}.values():
-                    await _copy(connection, table, [entry.record for entry in batch if entry.table is table])
+                for table in {row.table.name: row.table for row in batch}.values():
+                    await _copy(connection, table, [row.record for row in batch if row.table is table])
 
-    # --- private: the accounts ---------------------------------------------------------------------------------------
+    # --- accounting ---------------------------------------------------------------------------------------------------
 
     def _leave(self, rows: int) -> None:
         for _ in range(rows):
@@ -198,12 +205,12 @@ class VoteLog:
             self._full = True
             self._say(f"the vote log has no more room ({len(self._queue)} rows wait): further rows are lost")
 
-    def _out_of_reach(self, why: str) -> None:
+    def _became_unreachable(self, why: str) -> None:
         if not self._away:
             self._away = True
             self._say(f"the vote log waits for Postgres ({why}); rows are kept in memory")
 
-    def _within_reach(self) -> None:
+    def _became_reachable(self) -> None:
         if self._away:
             self._say(
                 f"the vote log is written again; {len(self._queue)} rows wait, {self._lost} were lost since the start"
@@ -211,14 +218,17 @@ class VoteLog:
         self._away = self._full = False
 
 
-def _entry(table: Table, row: Row) -> _Entry:
+def _waiting_row(table: Table, row: Row) -> _WaitingRow:
     record = table.record(row)
     day = None if table.dated_by is None else record[table.dated_by].astimezone(UTC).date()
-    return _Entry(table, record, day, len(row.body) if isinstance(row, PayloadRow) else 0)
+    return _WaitingRow(table, record, day, len(row.body) if isinstance(row, PayloadRow) else 0)
 
 
 async def _copy(connection: asyncpg.Connection, table: Table, records: Iterable[tuple[Any, ...]]) -> None:
-    """Copies records into a table; those it has already are left as they are. For use inside a transaction."""
+    """Copies records into a table by way of a staging table, inside a transaction; rows it already has are skipped.
+
+    COPY itself knows no ON CONFLICT, and a batch may come twice: after a time-out it may have been committed.
+    """
     stage, columns = f"stage_{table.name}", ", ".join(table.columns)
     await connection.execute(
         f"CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE quorum.{table.name}) ON COMMIT DELETE ROWS"

@@ -1,12 +1,12 @@
-"""One conversation with everything in it, and small helpers to ask for it."""
+"""One conversation that uses every feature, and helpers to build requests from it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from adapters import Adapter
 from adapters.types import (
-    Adapter,
     ChatRequest,
     HttpRequest,
     Image,

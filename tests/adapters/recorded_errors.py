@@ -1,4 +1,4 @@
-"""What each recorded error is: its kind, what it is about, and the seconds it asks to wait."""
+"""How each recorded error is classified: its kind, its scope, and the seconds it asks to wait."""
 
 # ruff: noqa: E501 - one recording a line
 

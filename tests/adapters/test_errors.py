@@ -1,4 +1,4 @@
-"""Errors in every shape they come in, through every adapter, and the tables that name their kinds."""
+"""Errors in every shape, through every adapter, and the tables that classify them."""
 
 # ruff: noqa: E501 - the tables have one case a line
 
@@ -11,9 +11,9 @@ import pytest
 
 from adapters import ADAPTERS
 from adapters.codec.error_bodies import clean
+from adapters.codec.sse import SseEvent
 from adapters.errors import ErrorKind as Kind
 from adapters.errors import ProviderError
-from adapters.types import Event
 
 SHAPES: dict[str, Any] = {
     "error object": {"error": {"message": "Nope.", "type": "t", "param": None, "code": "c"}},
@@ -56,7 +56,7 @@ def test_every_shape_is_an_error_inside_a_success(adapter: str, shape: str) -> N
     with pytest.raises(ProviderError, match="Nope") as whole:
         ADAPTERS[adapter].parse_response(200, {}, body.encode())
     with pytest.raises(ProviderError, match="Nope") as streamed:
-        list(ADAPTERS[adapter].parse_event(Event("", body)))
+        list(ADAPTERS[adapter].parse_event(SseEvent("", body)))
     assert whole.value.kind is streamed.value.kind is Kind.BAD_RESPONSE
 
 
@@ -64,7 +64,7 @@ def test_every_shape_is_an_error_inside_a_success(adapter: str, shape: str) -> N
 def test_an_error_event_is_an_error_whatever_it_says(adapter: str) -> None:
     for data in ("{}", "upstream died", "", "[]"):
         with pytest.raises(ProviderError) as raised:
-            list(ADAPTERS[adapter].parse_event(Event("error", data)))
+            list(ADAPTERS[adapter].parse_event(SseEvent("error", data)))
         assert raised.value.kind is Kind.BAD_RESPONSE
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import ADAPTERS, ProviderError
+from adapters import ADAPTERS, Adapter, ProviderError
 from adapters.codec.collect import collect
 from adapters.codec.json_values import MAX_COUNT
 from adapters.codec.sse import SseParser
-from adapters.types import Adapter, Answer
+from adapters.types import Answer
 
 OPENAI_CALL = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
 OPENAI_USAGE = {

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from adapters import ADAPTERS, ProviderError
+from adapters import ADAPTERS, Adapter, ProviderError
 from adapters.codec.collect import collect
-from adapters.codec.sse import SseParser
-from adapters.types import Adapter, Answer, Event
+from adapters.codec.sse import SseEvent, SseParser
+from adapters.types import Answer
 from tests.adapters.oracle import Expected, expected
 from tests.adapters.recorded_errors import BY_STATUS, TOLD
 from tests.support.paths import RECORDED
@@ -34,11 +34,11 @@ def named(found: Iterable[Recording]) -> list[object]:
     return [pytest.param(recording, id=recording.name) for recording in found]
 
 
-def stream_answer(adapter: Adapter, events: Iterable[Event]) -> Answer:
+def stream_answer(adapter: Adapter, events: Iterable[SseEvent]) -> Answer:
     return collect(delta for event in events for delta in adapter.parse_event(event))
 
 
-def parsed(pieces: Iterable[bytes]) -> list[Event]:
+def parsed(pieces: Iterable[bytes]) -> list[SseEvent]:
     parser = SseParser()
     events = [event for piece in pieces for event in parser.feed(piece)]
     return events + parser.close()

@@ -1,4 +1,4 @@
-"""What is sent to Anthropic."""
+"""Requests as they are sent to Anthropic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters import ADAPTERS, ErrorKind, ProviderError, anthropic
-from adapters.codec.schemas import closed
+from adapters.codec.request_body import closed_schema
 from adapters.types import ChatRequest, Image, Message, Opaque, ResponseFormat, Text, Tool, ToolChoice
 from tests.adapters.asking import AS_JSON, CONVERSATION, HELLO, SCHEMA, WEATHER, asked, dropping, said, target
 
@@ -106,7 +106,7 @@ def test_a_schema_and_an_effort_share_their_place() -> None:
 
 def test_data_in_a_schema_is_left_alone() -> None:
     schema = {"type": "object", "default": {"type": "object"}, "enum": [{"type": "object"}]}
-    assert closed(schema) == {**schema, "additionalProperties": False}
+    assert closed_schema(schema) == {**schema, "additionalProperties": False}
 
 
 @pytest.mark.parametrize(

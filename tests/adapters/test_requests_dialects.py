@@ -1,4 +1,4 @@
-"""What the dialects of OpenAI's format send, each under its own names and inside its own ranges."""
+"""Requests in the dialects of OpenAI's format, each with its own names and inside its own ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent to Gemini."""
+"""Requests as they are sent to Gemini."""
 
 from __future__ import annotations
 

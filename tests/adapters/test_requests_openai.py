@@ -1,4 +1,4 @@
-"""What is sent in OpenAI's format: to OpenAI itself, in a dialect, and with quirks from the registry."""
+"""Requests in OpenAI's format: to OpenAI itself, in a dialect, and with quirks from the registry."""
 
 from __future__ import annotations
 

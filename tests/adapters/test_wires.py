@@ -1,4 +1,4 @@
-"""What providers' answers look like beyond the plain case: the liberties that copies of a format take."""
+"""Answers beyond the plain case: the liberties that copies of a format take."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from adapters import ADAPTERS, ErrorKind, ProviderError
+from adapters import ADAPTERS, Adapter, ErrorKind, ProviderError
 from adapters.codec.collect import collect
 from adapters.codec.dialect import Dialect
-from adapters.types import Adapter, Answer, Event, ToolCall, Usage
+from adapters.codec.sse import SseEvent
+from adapters.types import Answer, ToolCall, Usage
 
 COMPATIBLE = ADAPTERS["compatible"]
-OUTSIDE = Dialect(reasoning_inside=False)
+OUTSIDE = Dialect(reasoning_in_output=False)
 
 
 def whole(adapter: Adapter | Dialect, document: Any) -> Answer:
@@ -22,7 +23,7 @@ def whole(adapter: Adapter | Dialect, document: Any) -> Answer:
 
 def streamed(adapter: Adapter, *documents: Any) -> Answer:
     texts = [document if isinstance(document, str) else json.dumps(document) for document in documents]
-    return collect(delta for text in texts for delta in adapter.parse_event(Event("", text)))
+    return collect(delta for text in texts for delta in adapter.parse_event(SseEvent("", text)))
 
 
 def message(finish: Any = "stop", **fields: Any) -> dict[str, Any]:

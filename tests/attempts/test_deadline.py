@@ -9,16 +9,16 @@ from collections.abc import Callable
 import pytest
 
 from adapters.errors import ErrorKind
-from router.attempts.deadline import Patience, Timer
+from router.attempts.deadline import Deadline, Patience
 from router.core.registry import Timeouts
 
 LIMIT_S = 0.6
 LATE_S = 0.05
 
 
-def timer(in_vain: Callable[[], bool], may_leave: Callable[[], bool] = lambda: True) -> Timer:
+def timer(in_vain: Callable[[], bool], may_leave: Callable[[], bool] = lambda: True) -> Deadline:
     now = asyncio.get_running_loop().time()
-    return Timer(
+    return Deadline(
         Timeouts(connect_s=1, first_token_s=LIMIT_S, idle_s=5, total_s=10),
         began=now,
         deadline=now + 10,
@@ -28,7 +28,7 @@ def timer(in_vain: Callable[[], bool], may_leave: Callable[[], bool] = lambda: T
     )
 
 
-async def waited_s(timer: Timer, wait: Callable[[], None] = lambda: None) -> float:
+async def waited_s(timer: Deadline, wait: Callable[[], None] = lambda: None) -> float:
     """How long it lets somebody wait who hears nothing."""
     began = asyncio.get_running_loop().time()
 
@@ -50,7 +50,7 @@ async def test_waiting_in_vain_ends_early_and_says_so() -> None:
     assert error is not None
     assert (error.kind, error.message) == (
         ErrorKind.FIRST_TOKEN_TIMEOUT,
-        "silent, as others find who have waited longer",
+        "no first token, and requests that have waited longer at this seat got none either",
     )
 
 
@@ -61,7 +61,7 @@ async def test_who_has_hope_or_may_not_leave_waits_to_the_limit(in_vain: bool, m
     error = patient.error(None)
     assert not patient.gave_up
     assert error is not None
-    assert (error.kind, error.message) == (ErrorKind.FIRST_TOKEN_TIMEOUT, "nothing came in time")
+    assert (error.kind, error.message) == (ErrorKind.FIRST_TOKEN_TIMEOUT, "no first token within the time limit")
 
 
 async def test_leave_is_asked_for_only_once_hope_is_gone_and_again_when_it_is_refused() -> None:

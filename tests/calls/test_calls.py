@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,12 +9,15 @@ import pytest
 from adapters.errors import POLICY, ErrorKind, ProviderError
 from adapters.types import Answer
 from router.attempts.attempt import Attempt
-from router.calls.calls import Ask, Asked, Calls
+from router.calls.calls import Ask, Calls
+from router.calls.hedging import Hedges
 from router.core.decision import Choice
 from router.core.vote import Vote
+from router.guards.latency import Pace
 from router.guards.retry_budget import RetryBudget
+from router.observe.events import Hub
 from tests.core.test_vote import vote
-from tests.support.small_registry import FakeTime, asking, registry
+from tests.support.small_registry import FakeTime, asking, context, registry
 
 SEATS = registry().seats
 SMALL, WIDE, UNSAID = "alpha/small", "beta/small", "delta/unsaid"  # with windows of 8k, 128k, and nobody knows
@@ -30,31 +32,35 @@ class Play:
         self.asked: list[Attempt] = []
         self._steps = steps
         self._takes_s = takes_s
-        began = self.time.monotonic
-        asked = Asked("request", "hash", asking(), began=began, deadline=began + deadline_s)
-        self.retries = RetryBudget(self.time.clock)
-        self.calls = Calls(asked, self._attempt(), self.time.clock, self.retries)
+        clock = self.time.clock
+        self.retries = RetryBudget(clock)
+        self.calls = Calls(
+            context(clock, registry(), deadline_s=deadline_s),
+            asking(),
+            attempts=self,
+            events=Hub(),
+            clock=clock,
+            retries=self.retries,
+            hedges=Hedges(Pace(clock), clock),
+        )
 
-    def _attempt(self) -> Callable[[Attempt], Awaitable[Vote]]:
-        async def attempt(asked: Attempt) -> Vote:
-            self.asked.append(asked)
-            self.time.pass_(self._takes_s)
-            step = self._steps[asked.seat.id]
-            match step:
-                case "leaves":
-                    error = ProviderError(ErrorKind.FIRST_TOKEN_TIMEOUT, "silent")
-                    may_leave = asked.may_leave is not None and asked.may_leave()
-                    late = {"answer": Answer("late")}
-                    facts = {"outcome": "failed", "error": error, "sent": True} if may_leave else late
-                    return vote(seat=asked.seat, seq=asked.seq, **facts)
-                case ErrorKind():
-                    return vote(seat=asked.seat, seq=asked.seq, outcome="failed", error=ProviderError(step, "no"))
-                case str():
-                    return vote(seat=asked.seat, seq=asked.seq, answer=Answer(step))
-                case _:
-                    return vote(seat=asked.seat, seq=asked.seq, **step)
-
-        return attempt
+    async def run(self, asked: Attempt) -> Vote:
+        self.asked.append(asked)
+        self.time.pass_(self._takes_s)
+        step = self._steps[asked.seat.id]
+        match step:
+            case "leaves":
+                error = ProviderError(ErrorKind.FIRST_TOKEN_TIMEOUT, "silent")
+                may_leave = asked.may_leave is not None and asked.may_leave()
+                late = {"answer": Answer("late")}
+                facts = {"outcome": "failed", "error": error, "sent": True} if may_leave else late
+                return vote(seat=asked.seat, seq=asked.seq, **facts)
+            case ErrorKind():
+                return vote(seat=asked.seat, seq=asked.seq, outcome="failed", error=ProviderError(step, "no"))
+            case str():
+                return vote(seat=asked.seat, seq=asked.seq, answer=Answer(step))
+            case _:
+                return vote(seat=asked.seat, seq=asked.seq, **step)
 
     async def answer(self) -> Choice:
         return await self.calls.answer(SEATS[id] for id in self._steps)

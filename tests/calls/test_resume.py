@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.types import ChatRequest, Message, ResponseFormat, Text, ToolCall
 from router.calls.resume import continuation_request, may_continue
-from router.calls.splice import Seam
+from router.calls.splice import Splice
 
 QUESTION = ChatRequest(
     (Message("system", (Text("Be brief."),)), Message("user", (Text("Where is the cat?"),))),
@@ -55,7 +55,7 @@ def test_a_call_of_the_past_is_no_begun_answer() -> None:
     assert asked.messages[-2:] == (call, Message("assistant", (Text("Well"),)))
 
 
-@pytest.mark.parametrize(("said", "left"), [("x" * 350, 100), ("x" * 7000, 32)])
+@pytest.mark.parametrize(("said", "left"), [("x" * 400, 100), ("x" * 7000, 32)])
 def test_what_was_said_counts_towards_the_limit_of_tokens(said: str, left: int) -> None:
     params = continuation_request(QUESTION, said, prefill=True).params
     assert params == {"max_tokens": left, "temperature": 0.2}
@@ -84,7 +84,7 @@ def test_only_plain_text_goes_on(form: ResponseFormat | None, said: str, tool_ca
 
 
 def joined(said: str, *pieces: str, prefill: bool = False) -> str:
-    seam = Seam(said, prefill=prefill)
+    seam = Splice(said, prefill=prefill)
     return said + "".join(seam.feed(piece) for piece in pieces) + seam.close()
 
 
@@ -151,17 +151,17 @@ def test_a_model_that_writes_on_in_its_own_answer_repeats_no_single_words(said: 
 
 
 def test_new_text_is_held_back_no_longer_than_it_could_be_a_repetition() -> None:
-    seam = Seam("The cat sat on the mat")
+    seam = Splice("The cat sat on the mat")
     assert [seam.feed(piece) for piece in (" and", " the", " dog")] == [" and", " the", " dog"]
-    seam = Seam("The cat sat on the mat")
+    seam = Splice("The cat sat on the mat")
     assert [seam.feed(piece) for piece in ("the ", "m", "oon", " shone")] == ["", "", "the moon", " shone"]
-    seam = Seam(STORY)
+    seam = Splice(STORY)
     assert [seam.feed(piece) for piece in (STORY[:300], STORY[300:], " The", " end.")] == ["", "", " The", " end."]
 
 
 def test_an_answer_begun_anew_and_worded_otherwise_is_not_passed_on() -> None:
     for length in (120, 600):
-        seam = Seam(STORY)
+        seam = Splice(STORY)
         said = STORY[:length] + "but then nothing more was ever heard of her."
         assert "".join([*(seam.feed(piece) for piece in said), seam.close()]) == ""
         assert seam.strayed
@@ -170,13 +170,13 @@ def test_an_answer_begun_anew_and_worded_otherwise_is_not_passed_on() -> None:
 
 def test_a_section_that_begins_like_the_answer_is_new_text() -> None:
     text = "The cat sat. Then it rained, and it went on raining until the evening came. "
-    seam = Seam(text)
+    seam = Splice(text)
     assert seam.feed("The cat slept.") + seam.close() == "The cat slept."
     assert (seam.strayed, seam.overlap) == (False, 0)
 
 
 def test_what_was_left_out_is_counted() -> None:
-    seam = Seam("The cat sat ")
+    seam = Splice("The cat sat ")
     assert "".join(map(seam.feed, ('"cat', " sat  ", 'down."'))) + seam.close() == " down."
     assert seam.overlap == len('"cat sat  "') - 1
 

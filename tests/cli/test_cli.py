@@ -6,18 +6,21 @@ import asyncio
 import json
 import signal
 import sys
+from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from router.cli.main import main
+from router.cli.main import VERBS, main
+from router.cli.verb import Verb
 from router.registry.schema import SCHEMA_FILE
 from tests.support.daemon import Start, registry_for
 from tests.support.paths import ROOT
 from tests.support.rim import Providers
-from tests.support.scripted import error, stream, whole
+from tests.support.scripted import HANG, error, stream, whole
 
 
 async def quorum(*words: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
@@ -204,13 +207,28 @@ async def test_simulate_answers_and_refuses_a_bad_weather_file(tmp_path: Path) -
         (("serve", "--port", "http"), "QUORUM_PORT: 'http' is not allowed, it must be a whole number from 0 to 65535"),
         (("serve", "--host", "0.0.0.0"), "callers need no key, so listening on 0.0.0.0 is refused"),
         (("serve", "--workers", "0"), "QUORUM_WORKERS: '0' is not allowed, it must be a whole number from 1 to 64"),
+        ((), "required: VERB (see `quorum --help`)"),
+        (("weather", "--wach"), "unexpected '--wach', did you mean '--watch'?"),
+        (("votes", "--provder=groq"), "unexpected '--provder=groq', did you mean '--provider'?"),
+        (("env", "PORT"), "unexpected 'PORT'"),
+        (("--jsn",), "required: VERB"),
+        (("help", "wether"), "did you mean 'weather'?"),
         (("simulate", "--port", "x"), "invalid int value: 'x'"),
         (("db", "migrat"), "did you mean 'migrate'?"),
         (("check", "--format", "yaml"), "choose from"),
         (("diff", "one.yaml"), "name two files"),
-        (("drain", "groq", "--for", "half an hour"), "'half an hour' is not a span of time such as 90s, 30m, 2h or 7d"),
+        (
+            ("drain", "groq", "--for", "half an hour"),
+            "argument --for: 'half an hour' is not a duration: write 250ms, 30s",
+        ),
+        (("drain", "groq", "--for", "0s"), "argument --for: 0s is no time at all"),
+        (("votes", "--since", "yesterday"), "argument --since: 'yesterday' is not a duration: write 250ms, 30s"),
+        (("weather", "--changes", "--since", "1 h"), "argument --since: '1 h' is not a duration"),
         (("drain",), "PROVIDER[/MODEL]"),
+        (("diff", "one.yaml", "two.yaml", "--running"), "name two files"),
         (("weather", "--watch", "--changes"), "choose one"),
+        (("votes", "--url", "ftp://x"), "QUORUM_URL: 'ftp://x' is not a daemon's address"),
+        (("check", "--live", "--no-env"), "choose one"),
     ],
 )
 def test_wrong_words_are_told_in_one_line_and_exit_2(
@@ -252,24 +270,94 @@ def test_env_hides_secrets(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 def test_help_names_every_verb_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "--help")
     assert status == 0
-    for verb in [
-        "serve",
-        "demo",
-        "simulate",
-        "ask",
-        "check",
-        "diff",
-        "schema",
-        "explain",
-        "weather",
-        "drain",
-        "undrain",
-        "votes",
-        "reload",
-        "env",
-        "db",
-    ]:
-        assert f"quorum {verb}" in out
+    assert {verb.name for verb in VERBS} >= {"serve", "demo", "simulate", "ask", "check", "diff", "schema", "explain"}
+    assert {verb.name for verb in VERBS} >= {"weather", "probe", "drain", "undrain", "votes", "reload", "env", "db"}
+    for verb in VERBS:
+        assert f"\n    {verb.name} " in out
+        assert f"\n  {verb.example}\n" in out
+        assert verb.example.startswith(f"quorum {verb.name}")
+    assert run(capsys, "help") == (0, out, "")
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_each_verb_explains_itself_and_its_flags(verb: Verb, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, verb.name, "--help")
+    assert status == 0
+    assert " ".join((verb.run.__doc__ or "").split()) in " ".join(out.split())
+    assert f"example: {verb.example}" in out
+    for flag in verb.flags:
+        assert flag.options.get("metavar", flag.names[-1]) in out
+    assert run(capsys, "help", verb.name) == (0, out, "")
+
+
+def test_the_version_is_that_of_our_distribution(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: {"quorum-router": "1.2.3"}[name])
+    assert run(capsys, "--version") == (0, "quorum 1.2.3\n", "")
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    status, out, _ = run(capsys, "--version")
+    assert (status, "quorum-router is not installed" in out) == (0, True)
+
+
+HEAVY = ("aiohttp", "rich", "redis", "asyncpg", "structlog", "pydantic", "yaml", "uvloop", "pybreaker", "httptools")
+
+
+@pytest.mark.parametrize(
+    ("words", "loaded"),
+    [
+        (("--help",), set()),
+        (("schema",), {"pydantic"}),
+        (("env",), {"rich"}),
+        (("votes", "--url", "http://127.0.0.1:1"), {"aiohttp"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+async def test_a_verb_loads_only_what_it_needs(words: tuple[str, ...], loaded: set[str]) -> None:
+    code = f"import sys; from router.cli.main import main\ntry: main({words!r})\nexcept SystemExit: pass\n"
+    code += f"print('loaded', *[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate()
+    assert set(err.decode().splitlines()[-1].split()) == {"loaded", *loaded}
+
+
+async def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "router", "env", cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout._transport.close()  # type: ignore[attr-defined]  # as `| head -0` does
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (1, b"")
+
+
+async def test_ctrl_c_while_an_answer_is_waited_for_ends_with_130(providers: Providers) -> None:
+    (fake,) = await providers(1)
+    fake.then(HANG)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "router", "ask", "x", "--url", fake.url,
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        await fake.asked.wait()
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
+async def test_a_narrow_encoding_costs_characters_and_no_traceback() -> None:
+    status, out, err = await quorum("help", "ask", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert (status, err) == (0, "")
+    status, out, err = await quorum("ask", "é", "--url", "http://127.0.0.1:1/é", env={"PYTHONIOENCODING": "ascii"})
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+    assert "127.0.0.1:1/?" in err
 
 
 def test_db_says_where_and_what(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -18,18 +17,17 @@ import pytest
 from aiohttp import web
 
 from router.cli import provider_table
-from router.cli.client import Client, ClientError, DaemonAway
-from router.cli.output import Screen
-from router.cli.weather import frame, watch
+from router.cli.client import Client
+from router.cli.weather import drawing, look, watch
+from tests.cli.terminal import all_of, at_terminal, on_screen, open_terminal, width_of
 from tests.cli.test_cli import run
 from tests.http.apps import served
 from tests.support.paths import ROOT
-from tests.support.rim import Providers
-from tests.support.scripted import HANG, Step
+from tests.support.rim import LIMIT_S, until
 
 Answer = Callable[..., Awaitable[tuple[int, str, str]]]
 NOW = time.time()
-HOSTILE = "\x1b[31mred\x1b[2J\r\n\u202eback" + "x" * 300
+HOSTILE = "[bold]\x1b[31mred\x1b[2J\r\n\u202eback" + "x" * 300
 
 
 def ahead(seconds: float) -> str:
@@ -176,88 +174,91 @@ async def test_an_error_of_the_daemon_cannot_either(quorum: Answer, fake: Fake) 
     assert all(char.isprintable() or char == "\n" for char in err)
 
 
-def test_states_have_colours_on_a_terminal_only() -> None:
-    assert provider_table.tint(True)("state", "bad-key  ") == "\x1b[31mbad-key  \x1b[0m"
-    assert provider_table.tint(True)("state", "clear") == "\x1b[32mclear\x1b[0m"
-    assert provider_table.tint(True)("why", "clear") == "clear"
-    assert provider_table.tint(False)("state", "clear") == "clear"
-
-
-async def on_terminal(fake: Fake, *words: str, **env: str) -> str:
-    """What a process shows on a terminal of 80 columns, until it ends."""
-    ours, theirs = os.openpty()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "router", *words, "--url", fake.url,
-        cwd=ROOT, env={"PATH": "/usr/bin:/bin", "COLUMNS": "80", **env}, stdout=theirs,
-    )  # fmt: skip
-    os.close(theirs)
-    try:
-        async with asyncio.timeout(60):
-            await process.wait()
-        return os.read(ours, 65536).decode()
-    finally:
-        os.close(ours)
+def test_states_have_colours_and_other_columns_none() -> None:
+    assert provider_table.style("state", "bad-key") == "red"
+    assert provider_table.style("state", "clear") == "green"
+    assert provider_table.style("state", "of a newer daemon") == "yellow"
+    assert provider_table.style("why", "clear") == ""
 
 
 async def test_a_terminal_gets_colours_and_lines_that_fit(fake: Fake) -> None:
     fake.answers["/v1/weather"] = report(model("a-model-with-a-long-name", "limited", reason="long words " * 20))
-    shown = await on_terminal(fake, "weather")
-    assert "\x1b[33mlimited\x1b[0m" in shown
-    assert all(len(line.replace("\x1b[33m", "").replace("\x1b[0m", "")) <= 80 for line in shown.splitlines())
-    assert "\x1b" not in await on_terminal(fake, "weather", NO_COLOR="1")
+    for env, coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
+        status, out, _ = await at_terminal("weather", "--url", fake.url, env=env)
+        assert status == 0
+        assert ("\x1b[33mlimited\x1b[0m" in out, "\x1b" in out) == (coloured, coloured)
+        assert max(map(width_of, on_screen(out))) <= 80
 
 
 # --- weather --watch --------------------------------------------------------------------------------------------------
 
 
-async def test_watching_goes_on_while_the_daemon_is_away_and_ends_with_ctrl_c(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    fake, loop = Fake(), asyncio.get_running_loop()
+async def test_watching_goes_on_while_the_daemon_is_away(capsys: pytest.CaptureFixture[str]) -> None:
+    fake, pauses = Fake(), 0
     fake.answers["/v1/weather"] = report(model("well"))
-    arguments, on = argparse.Namespace(json=False), Screen(tty=True, colours=False, width=80)
-    pauses: list[float] = []
-    go, done = asyncio.Event(), asyncio.Event()
+    routes = [web.route("*", "/{path:.*}", fake.handle)]
+    running = served(routes)
+    fake.url = (await running.__aenter__()).url
 
-    async def server() -> None:
-        routes = [web.route("*", "/{path:.*}", fake.handle)]
-        async with served(routes) as app:
-            fake.url = app.url
-            done.set()
-            await go.wait()
-        go.clear()
-        done.set()
-        await go.wait()
-        async with served(routes, port=int(fake.url.rsplit(":", 1)[1])):
-            done.set()
-            await asyncio.Event().wait()
+    async def pause(seconds: float) -> None:
+        nonlocal pauses, running
+        assert seconds == 2.0
+        pauses += 1
+        if pauses == 3:
+            raise EOFError
+        if pauses == 1:
+            await running.__aexit__(None, None, None)
+        else:
+            running = served(routes, port=int(fake.url.rsplit(":", 1)[1]))
+            await running.__aenter__()
 
-    async def next_scene() -> None:
-        done.clear()
-        go.set()
-        await done.wait()
-
-    def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 3:
-            raise KeyboardInterrupt
-        asyncio.run_coroutine_threadsafe(next_scene(), loop).result(30)
-
-    stage = asyncio.create_task(server())
-    await done.wait()
     try:
-        client = Client(fake.url, None, 30.0)
-        status = await asyncio.to_thread(watch, lambda: frame(arguments, client, on), pause)
+        async with Client(fake.url, None, LIMIT_S) as daemon:
+            with drawing(as_json=False) as draw, pytest.raises(EOFError):
+                await watch(lambda: look(daemon), draw, pause)
     finally:
-        stage.cancel()
-        await asyncio.wait([stage])
+        await running.__aexit__(None, None, None)
 
-    first, away, back = capsys.readouterr().out.split("\x1b[H\x1b[2J")[1:]
-    assert (status, pauses) == (0, [2.0, 2.0, 2.0])
+    first, away, back = capsys.readouterr().out.split("weather at")[1:]
     assert "registry 3f9c2a1b" in first
     assert rows(first) == rows(back) == [["groq", "well", "clear", "-", "-", "-", "-"]]
+    assert "no news" in away
     assert "no daemon answers at" in away
     assert "well" not in away
+
+
+async def test_watching_at_a_terminal_draws_in_place_and_leaves_the_last_frame(fake: Fake) -> None:
+    fake.answers["/v1/weather"] = report(*(model(f"m{number:02}", reason="東京" * 99) for number in range(40)))
+    ours, theirs = open_terminal(columns=60, rows=12)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _WATCH_WITHOUT_PAUSES, fake.url,
+        cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, stdout=theirs, preexec_fn=INTERRUPTIBLE,
+    )  # fmt: skip
+    os.close(theirs)
+    heard = asyncio.get_running_loop().run_in_executor(None, all_of, ours)
+    await until(lambda: len(fake.asked) > 2)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(60):
+        await process.wait()
+        out = (await heard).decode()
+    shown = on_screen(out, 60, 12)
+    assert process.returncode == 0
+    assert len(shown) == 12
+    assert shown[0].startswith("weather at ")
+    assert shown[2].split()[:3] == ["provider", "model", "state"]
+    assert [line.split()[1] for line in shown[4:10]] == ["m00", "m01", "m02", "m03", "m04", "m05"]
+    assert shown[10:] == ["… and 34 more", ""]
+    assert out.count("\x1b[?25h") == 1
+
+
+_WATCH_WITHOUT_PAUSES = """
+import sys
+from router.cli import main, weather
+weather.WATCH_EVERY_S = 0.01
+sys.exit(main.main(["weather", "--watch", "--url", sys.argv[1]]))
+"""
+INTERRUPTIBLE = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+"""Undoes that a process ignores Ctrl-C where tests run in the background."""
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)])
@@ -266,7 +267,7 @@ async def test_ctrl_c_is_the_good_end_of_watching(fake: Fake, words: tuple[str, 
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "router", "weather", "--watch", *words, "--url", fake.url,
         cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # it is ignored where tests run in background
+        preexec_fn=INTERRUPTIBLE,
     )  # fmt: skip
     assert process.stdout is not None
     async with asyncio.timeout(60):
@@ -336,7 +337,7 @@ async def test_explain_says_when_nobody_can_answer_and_what_is_only_a_guess(quor
     fake.answers["/v1/plan"] = plan(cost_usd=None, bounded=False)
     status, out, _ = await quorum("explain")
     assert status == 1
-    assert "nobody can be asked now" in out
+    assert "no seat can be asked now" in out
     assert "at unknown prices (nothing bounds the answers: their length is a guess)" in out
     assert json.loads((await quorum("explain", "--json"))[1]) == fake.answers["/v1/plan"]
 
@@ -376,26 +377,18 @@ async def test_a_slip_is_told_by_the_daemon_in_one_line(quorum: Answer, fake: Fa
 
 @pytest.mark.parametrize(
     "answer",
-    [web.Response(text="<html>", status=502), web.Response(text="<html>"), web.Response(body=b"\xff\xfe")],
-    ids=["a page with an error", "a page", "garbage"],
+    [
+        web.Response(text="<html>", status=502),
+        web.Response(text="<html>"),
+        web.Response(body=b"\xff\xfe"),
+        {"providers": [{"provider": "groq"}]},
+        {"providers": [{"provider": "groq", "models": [{**model("x"), "until": "soon"}]}]},
+        {"status": "ok"},
+    ],
+    ids=["a page with an error", "a page", "garbage", "no models", "a time that is none", "another program"],
 )
-async def test_what_is_no_daemon_is_told_in_one_line(quorum: Answer, fake: Fake, answer: web.Response) -> None:
+async def test_what_is_no_daemon_is_told_in_one_line(quorum: Answer, fake: Fake, answer: Any) -> None:
     fake.answers["/v1/weather"] = answer
     status, out, err = await quorum("weather")
     assert (status, out, len(err.splitlines())) == (1, "", 1)
-    assert "not its own" in err
-
-
-async def test_a_daemon_that_hangs_or_breaks_off_is_away(providers: Providers) -> None:
-    hangs, breaks_off = await providers(2)
-    hangs.then(HANG)
-    breaks_off.then(Step(headers={"Content-Length": "100"}, pieces=[b"{"], end="cut"))
-    with pytest.raises(DaemonAway, match="it takes too long"):
-        await asyncio.to_thread(Client(hangs.url, None, 0.2).get, "/v1/weather")
-    with pytest.raises(DaemonAway):
-        await asyncio.to_thread(Client(breaks_off.url, None, 0.2).get, "/v1/weather")
-
-
-def test_a_stream_from_nobody_is_an_error_and_no_traceback() -> None:
-    with pytest.raises(ClientError, match="no daemon answers"):
-        list(Client("http://127.0.0.1:1", None, 0.2).stream("/v1/chat/completions", {}))
+    assert "is not a Quorum daemon, or one of another version" in err

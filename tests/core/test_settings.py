@@ -1,4 +1,4 @@
-"""Every setting: its default, what it may be, where it comes from, and what is said of a wrong one."""
+"""Every setting: its default, its allowed values, its sources, and the error for a wrong value."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def test_every_setting_is_described() -> None:
         ("QUORUM_DRAIN_TIMEOUT", "250ms", "drain_timeout_s", 0.25),
         ("QUORUM_DRAIN_TIMEOUT", "1.5m", "drain_timeout_s", 90.0),
         ("QUORUM_DRAIN_TIMEOUT", "1h", "drain_timeout_s", 3600.0),
+        ("QUORUM_DRAIN_TIMEOUT", "1d", "drain_timeout_s", 86400.0),
         ("QUORUM_PAYLOADS", "off", "payloads", "off"),
         ("QUORUM_INSECURE", "1", "insecure", True),
         ("QUORUM_INSECURE", "0", "insecure", False),
@@ -81,7 +82,7 @@ def test_good_values(name: str, text: str, field: str, value: Any) -> None:
         ({"QUORUM_WORKERS": "0"}, "QUORUM_WORKERS: '0'"),
         ({"QUORUM_LOG_LEVEL": "loud"}, "one of debug, info, warning, error"),
         ({"QUORUM_LOG_FORMAT": "xml"}, "QUORUM_LOG_FORMAT: 'xml'"),
-        ({"QUORUM_DRAIN_TIMEOUT": "30"}, "a duration such as 250ms, 30s, 5m or 1h"),
+        ({"QUORUM_DRAIN_TIMEOUT": "30"}, "a duration such as 250ms, 30s, 5m, 2h or 14d"),
         ({"QUORUM_DRAIN_TIMEOUT": "-1s"}, "a duration"),
         ({"QUORUM_PAYLOADS": "some"}, "one of off, full"),
         ({"QUORUM_INSECURE": "yes"}, "one of 0, 1"),
@@ -92,7 +93,7 @@ def test_good_values(name: str, text: str, field: str, value: Any) -> None:
         ({"REDIS_URL_FILE": "/"}, "REDIS_URL_FILE: cannot read /: Is a directory"),
     ],
 )
-def test_a_wrong_value_is_told_in_one_sentence(env: Mapping[str, str], fragment: str) -> None:
+def test_a_wrong_value_is_reported_in_one_sentence(env: Mapping[str, str], fragment: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(env)
     assert fragment in str(caught.value)
@@ -126,7 +127,7 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
         load_settings({"DATABASE_URL_FILE": str(file)})
 
 
-def test_secrets_never_show_but_can_be_hidden_by_name() -> None:
+def test_secrets_never_show_and_are_listed_for_masking() -> None:
     found = load_settings(
         {
             "DATABASE_URL": "postgres://u:p%40ss-word@h/d",

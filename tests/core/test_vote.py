@@ -1,4 +1,4 @@
-"""A vote's small arithmetic: what it cost, and what it counts as."""
+"""A vote: its cost by the registry's prices, and which outcomes are ok."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def sdk(request: pytest.FixtureRequest, demo: Demo) -> Any:
         if not SDK_2.exists():
             pytest.skip("version 2 of the OpenAI SDK is not there: `make install` lays it beside version 3")
         env["PYTHONPATH"] = str(SDK_2)
-    script = ROOT / "tests" / "sdk_conversation.py"
+    script = ROOT / "tests" / "support" / "sdk_conversation.py"
     ran = subprocess.run(
         [sys.executable, str(script), demo.base_url, *MODELS], env=env, capture_output=True, text=True, timeout=100
     )

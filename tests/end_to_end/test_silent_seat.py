@@ -23,7 +23,7 @@ LIMIT_S = 3.0  # to the first token
 RPS = 20
 WARM = 100  # requests before
 SHARE = 0.2  # of the requests may have a second call, beside the first ten in ten seconds
-LEFT = "silent, as others find who have waited longer"
+LEFT = "no first token, and requests that have waited longer at this seat got none either"
 Scene = Callable[..., Awaitable["Load"]]
 
 

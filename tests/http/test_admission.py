@@ -16,13 +16,14 @@ import uvloop
 from aiohttp import web
 
 from router.core.clock import SYSTEM_CLOCK
+from router.core.events import SheddingChanged
 from router.http.body import read_json_body
 from router.http.middleware import Admission, identify, tell_errors
 from router.http.server.connection import GuardRunner
-from router.http.server.early_reject import GateDoor
+from router.http.server.early_reject import OverloadReject
 from router.http.server.framing import Framing, request_bytes
-from router.http.server.load_shedding import Episode, Gate
-from router.observe.metrics import Telemetry
+from router.http.server.load_shedding import Gate
+from router.observe.metrics import Metrics
 from tests.support.rim import LIMIT_S, Caller, answer, caller, chat_body, closed, http, log_text, until
 
 CHAT = http(chat_body())
@@ -35,11 +36,11 @@ class Served:
     """A server with the daemon's gate; chats wait for `go_on`, and `bodies` holds those that were read."""
 
     gate: Gate
-    telemetry: Telemetry
+    metrics: Metrics
     url: str = ""
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     bodies: list[bytes] = field(default_factory=list)
-    told: list[Episode] = field(default_factory=list)
+    told: list[SheddingChanged] = field(default_factory=list)
     connections: Callable[[], list[Any]] = list
 
     @property
@@ -49,7 +50,7 @@ class Served:
 
     @property
     def shed(self) -> float:
-        return self.telemetry.registry.get_sample_value("quorum_shed_total") or 0.0
+        return self.metrics.registry.get_sample_value("quorum_shed_total") or 0.0
 
     async def chat(self, request: web.Request) -> web.Response:
         self.bodies.append(await read_json_body(request, timeout_s=1))
@@ -62,12 +63,14 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    max_inflight: int, *, header_timeout_s: float = 5.0, max_connections: int = 100, hold_s: float = 0.0
+    max_inflight: int, *, header_timeout_s: float = 5.0, max_connections: int = 100, reject_delay_s: float = 0.0
 ) -> AsyncIterator[Served]:
-    told: list[Episode] = []
-    gate = Gate(SYSTEM_CLOCK, random.Random(7), memory_share=lambda: 0.0, tell=told.append, max_inflight=max_inflight)
-    served = Served(gate, Telemetry(), told=told)
-    admission = Admission(served.telemetry, gate)
+    told: list[SheddingChanged] = []
+    gate = Gate(
+        SYSTEM_CLOCK, random.Random(7), memory_share=lambda: 0.0, publish=told.append, max_inflight=max_inflight
+    )
+    served = Served(gate, Metrics(), told=told)
+    admission = Admission(served.metrics, gate)
     app = web.Application(middlewares=[identify(SYSTEM_CLOCK), tell_errors, admission.middleware()])
     app.add_routes([web.post("/v1/chat/completions", served.chat)])
     app.add_routes([web.get("/healthz", served.other), web.post("/v1/reload", served.other)])
@@ -75,8 +78,8 @@ async def serving(
         app,
         header_timeout_s=header_timeout_s,
         max_connections=max_connections,
-        door=GateDoor(gate, served.telemetry, SYSTEM_CLOCK),
-        hold_s=hold_s,
+        early_reject=OverloadReject(gate, served.metrics, SYSTEM_CLOCK),
+        reject_delay_s=reject_delay_s,
         shutdown_timeout_s=0.1,
     )
     await runner.setup()
@@ -242,7 +245,7 @@ def test_connections_beyond_the_bound_are_closed_on_the_loop_of_production() -> 
 
 
 async def test_a_refusal_is_told_after_a_moment_and_health_at_once() -> None:
-    async with serving(0, hold_s=0.3) as served, caller(served.url) as one, caller(served.url) as two:
+    async with serving(0, reject_delay_s=0.3) as served, caller(served.url) as one, caller(served.url) as two:
         began = asyncio.get_running_loop().time()
         one[1].write(CHAT)
         await until(lambda: served.shed == 1)
@@ -254,7 +257,7 @@ async def test_a_refusal_is_told_after_a_moment_and_health_at_once() -> None:
 
 @pytest.mark.parametrize("next_", [HEALTH, CHAT[:-1], CHAT + CHAT], ids=["a probe", "another", "two at once"])
 async def test_a_held_refusal_comes_before_whatever_is_asked_next(next_: bytes) -> None:
-    async with serving(0, hold_s=3600) as served, caller(served.url) as one:
+    async with serving(0, reject_delay_s=3600) as served, caller(served.url) as one:
         for part in (CHAT[:-20], CHAT[-20:]):
             one[1].write(part)
             await until(lambda: served.shed == 1)
@@ -265,14 +268,14 @@ async def test_a_held_refusal_comes_before_whatever_is_asked_next(next_: bytes) 
 
 
 async def test_where_many_are_connected_nobody_is_held() -> None:
-    async with serving(0, hold_s=3600, max_connections=1) as served, caller(served.url) as one:
+    async with serving(0, reject_delay_s=3600, max_connections=1) as served, caller(served.url) as one:
         one[1].write(CHAT)
         await refused(one)
 
 
 async def test_a_server_that_stops_tells_every_refusal_that_it_holds() -> None:
     async with AsyncExitStack() as stack:
-        async with serving(0, hold_s=3600) as served:
+        async with serving(0, reject_delay_s=3600) as served:
             callers = [await stack.enter_async_context(caller(served.url)) for _ in range(3)]
             for one in callers:
                 one[1].write(CHAT)
@@ -282,7 +285,7 @@ async def test_a_server_that_stops_tells_every_refusal_that_it_holds() -> None:
 
 
 async def test_a_caller_who_left_is_not_told() -> None:
-    async with serving(0, hold_s=0.05) as served:
+    async with serving(0, reject_delay_s=0.05) as served:
         async with caller(served.url) as one:
             one[1].write(CHAT)
             await until(lambda: served.shed == 1)

@@ -10,7 +10,7 @@ from yarl import URL
 
 from adapters.errors import POLICY, ErrorKind, ProviderError
 from router.core.block import Block, State
-from router.core.plan import Exclusion
+from router.core.plan import Exclusion, ExclusionCode
 from router.core.vote import Vote
 from router.http.errors import MAX_RETRY_AFTER_S, ApiError, error_response, from_exclusions, from_failure
 from tests.support.daemon import Start, registry_for
@@ -120,7 +120,7 @@ def test_the_response_carries_id_and_headers() -> None:
 
 
 def blocked(index: int, state: State, until: float | None) -> Exclusion:
-    return Exclusion(SEATS[index], "its reason", Block(state, "its reason", until))
+    return Exclusion(SEATS[index], "blocked", "its reason", Block(state, "its reason", until))
 
 
 @pytest.mark.parametrize(
@@ -132,36 +132,41 @@ def blocked(index: int, state: State, until: float | None) -> Exclusion:
         ([blocked(0, "limited", 1030.0), blocked(1, "bad-key", None)], (503, "no_seat", "30", None)),
         ([blocked(0, "billing", 4600.0)], (503, "no_seat", "120", None)),
         ([blocked(0, "bad-key", None), blocked(1, "model-gone", None)], (503, "no_seat", None, "false")),
-        ([blocked(0, "no-key", None), Exclusion(SEATS[1], "does not support vision")], (503, "no_seat", None, "false")),
+        (
+            [blocked(0, "no-key", None), Exclusion(SEATS[1], "capability", "does not support vision")],
+            (503, "no_seat", None, "false"),
+        ),
     ],
 )
 def test_a_tier_where_nobody_is_free(
     excluded: list[Exclusion], expected: tuple[int, str, str | None, str | None]
 ) -> None:
-    error = from_exclusions(tuple(excluded), "tier cheap", 1000.0)
+    ends = [exclusion.block.until for exclusion in excluded if exclusion.block and exclusion.block.until]
+    error = from_exclusions(tuple(excluded), "tier cheap", min(ends) - 1000.0 if ends else None)
     headers = error.headers()
     assert (error.status, error.code, headers.get("Retry-After"), headers.get("x-should-retry")) == expected
     assert error.message.startswith("no model of tier cheap can be asked now")
 
 
 @pytest.mark.parametrize(
-    ("reasons", "expected"),
+    ("codes", "expected"),
     [
-        (["does not support tools"], (422, "unsupported")),
-        (["about 9 tokens are more than its context of 8", "does not support tools"], (422, "unsupported")),
-        (["about 9 tokens are more than its context of 8"] * 2, (400, "context_length_exceeded")),
+        (["capability"], (422, "unsupported")),
+        (["context", "capability"], (422, "unsupported")),
+        (["too_large"] * 2, (422, "unsupported")),
+        (["context"] * 2, (400, "context_length_exceeded")),
     ],
 )
-def test_a_request_that_no_model_can_take(reasons: list[str], expected: tuple[int, str]) -> None:
-    excluded = tuple(Exclusion(seat, reason) for seat, reason in zip(SEATS, reasons, strict=False))
-    error = from_exclusions(excluded, "tier cheap", 0.0)
+def test_a_request_that_no_model_can_take(codes: list[ExclusionCode], expected: tuple[int, str]) -> None:
+    excluded = tuple(Exclusion(seat, code, f"it is {code}") for seat, code in zip(SEATS, codes, strict=False))
+    error = from_exclusions(excluded, "tier cheap", None)
     assert (error.status, error.code) == expected
-    assert f"alpha/small: {reasons[0]}" in error.message
+    assert f"alpha/small: it is {codes[0]}" in error.message
     assert error.retry_after_s is None
 
 
 def test_a_long_list_of_reasons_is_cut() -> None:
-    error = from_exclusions((Exclusion(SEATS[0], "why"),) * 20, "tier cheap", 0.0)
+    error = from_exclusions((Exclusion(SEATS[0], "capability", "why"),) * 20, "tier cheap", None)
     assert error.message.count("why") == 6
     assert error.message.endswith("; and 14 more)")
 

@@ -9,9 +9,9 @@ import pytest
 from multidict import CIMultiDict
 
 from router.core.context import Options
-from router.core.registry import STRATEGIES
 from router.http.errors import ApiError
 from router.http.options import model_names, parse_model, resolve_options
+from router.strategies.table import STRATEGIES
 from tests.support.small_registry import REGISTRY as TEXT
 from tests.support.small_registry import parsed, registry
 

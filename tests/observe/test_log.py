@@ -1,4 +1,4 @@
-"""The log: one line for each event whatever it says, and no secret in any of its forms."""
+"""The log: one line per event whatever its text, and no secret in any encoding."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_known_secret_is_masked_in_every_form(form: str) -> None:
     assert not any(piece in cleaned for piece in ("quoted", "and+plus", FORMS["base64"][:20]))
 
 
-def test_what_is_no_secret_stays() -> None:
+def test_other_text_stays() -> None:
     mask = SecretMask()
     assert mask.clean("as it is") == "as it is"
     mask.know(["short", "", "abcdef"])
@@ -63,14 +63,14 @@ def test_what_is_no_secret_stays() -> None:
     assert mask.clean("an abcdef") == "an ***"
 
 
-def test_a_rotated_key_is_still_a_key() -> None:
+def test_a_rotated_key_stays_masked() -> None:
     mask = SecretMask()
     mask.know(["first-key"])
     mask.know(["second-key"])
     assert mask.clean("first-key second-key") == "*** ***"
 
 
-def test_the_longer_secret_goes_as_a_whole() -> None:
+def test_a_secret_that_contains_another_is_masked_as_a_whole() -> None:
     mask = SecretMask()
     mask.know(["sk-abc", "sk-abcdef"])
     assert mask.clean("sk-abcdef") == "***"
@@ -87,7 +87,7 @@ def test_the_longer_secret_goes_as_a_whole() -> None:
         ("", ""),
     ],
 )
-def test_half_a_secret_at_the_end_of_a_cut_text_goes_too(text: str, cleaned: str) -> None:
+def test_the_beginning_of_a_secret_at_the_end_of_a_cut_text_is_masked(text: str, cleaned: str) -> None:
     mask = SecretMask()
     mask.know(["first-key"])
     assert mask.clean_cut(text) == cleaned
@@ -127,7 +127,7 @@ def test_long_fields_are_cut(wrap: Callable[[str], Any], stream: io.StringIO) ->
     assert len(stream.getvalue()) < 2_500
 
 
-def test_a_secret_at_the_cut_leaves_no_half_behind(lines: Lines, stream: io.StringIO) -> None:
+def test_a_secret_across_the_cut_is_masked_before_the_cut(lines: Lines, stream: io.StringIO) -> None:
     MASK.know(["canary-of-the-log-test"])
     for before in range(1_975, 2_001):
         structlog.get_logger().info("cut", field="x" * before + "canary-of-the-log-test" + "y" * 99)
@@ -181,7 +181,7 @@ def test_the_level_is_a_threshold(lines: Lines, stream: io.StringIO) -> None:
     assert [line["event"] for line in lines()] == ["loud"]
 
 
-def test_auto_means_json_where_nobody_watches(stream: io.StringIO, lines: Lines) -> None:
+def test_auto_means_json_without_a_terminal(stream: io.StringIO, lines: Lines) -> None:
     log.configure("info", "auto", stream)
     structlog.get_logger().info("event")
     assert lines()[0]["event"] == "event"

@@ -1,4 +1,4 @@
-"""Another model than the asked one is noticed, another version of it is not."""
+"""Another model than the one asked for is detected; another version of it is not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.scripted import whole
         ("claude-opus-5-5", "claude-sonnet-5-5", True),
     ],
 )
-def test_names(asked: str, served: str | None, rerouted: bool) -> None:
+def test_versions_and_aliases_are_the_same_model(asked: str, served: str | None, rerouted: bool) -> None:
     assert is_rerouted(asked, served) is rerouted
 
 
@@ -49,7 +49,7 @@ def test_recorded_answers_come_from_the_asked_model() -> None:
     assert len(strange) <= 4, strange  # a preview renamed, and systems that choose among models by design
 
 
-async def test_it_is_said_once_per_model(start_daemon: Start, providers: Providers) -> None:
+async def test_a_rerouted_model_is_logged_once(start_daemon: Start, providers: Providers) -> None:
     log = log_text()
     (one,) = await providers(1)
     one.then(whole("hello", model="another-9"))

@@ -78,7 +78,30 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "capability": ("[tools]", "[§tool-use]", "words of letters"),
     "path of a quirk": ("enabled: true", "quirks: {path: §chat}", "must be a path such as"),
     "header of a quirk": ("enabled: true", "quirks: {auth_header: §x key}", "name of an HTTP header"),
+    "hedge's begin": ("council: {chair: complex}", "single-query: {hedge: {after: §3x}}", "such as 3x p95"),
+    "hedge's budget": (
+        "council: {chair: complex}",
+        "single-query: {hedge: {after: 3x p95, budget: §200%}}",
+        "a percentage such as 2%",
+    ),
+    "hedge of a vote": ("council: {chair: complex}", "majority-vote: {§hedge: {after: 3x p95}}", "unknown key 'hedge'"),
+    "pointer into JSON": ("council: {chair: complex}", "majority-vote: {ignore: [§id]}", "JSON pointers such as /id"),
     # what refers to what
+    "escalation to nowhere": (
+        "council: {chair: complex}",
+        "majority-vote: {escalate: §complx/council}",
+        "'complx' is neither a tier nor a strategy, did you mean 'complex'?",
+    ),
+    "escalation to itself": (
+        "council: {chair: complex}",
+        "majority-vote: {escalate: §complex/majority-vote}",
+        "cannot escalate to another vote",
+    ),
+    "unknown wording": (
+        "council: {chair: complex}",
+        "synthesize-best: {prompts: {§synthesise: Fuse.}}",
+        "did you mean 'synthesize'?; there are synthesize",
+    ),
     "unknown default tier": ("tier: cheap}\ntiers", "tier: §cheep}\ntiers", "did you mean 'cheap'?"),
     "unknown tier of a model": ("tier: complex\n", "tier: §complx\n", "did you mean 'complex'?"),
     "unknown tier in a map": ("{cheap: 2, complex: 5}", "{cheap: 2, §komplex: 5}", "did you mean 'complex'?"),

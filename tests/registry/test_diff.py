@@ -33,22 +33,22 @@ CHANGES: list[tuple[tuple[str, str], list[str]]] = [
 
 
 @pytest.mark.parametrize(("replacement", "expected"), CHANGES)
-def test_a_change_is_said_in_words(replacement: tuple[str, str], expected: list[str]) -> None:
+def test_a_change_is_described_in_words(replacement: tuple[str, str], expected: list[str]) -> None:
     assert diff(loaded(), loaded(changed(replacement))) == expected
 
 
-def test_nothing_changed_is_nothing_said() -> None:
+def test_no_change_gives_no_line() -> None:
     assert diff(loaded(), loaded("# a comment\n" + GOOD)) == []
 
 
-def test_a_key_is_told_but_never_shown() -> None:
+def test_a_changed_key_is_mentioned_but_never_shown() -> None:
     with_key, without = loaded(), loaded(env={})
     assert diff(without, with_key) == ["provider groq: has all its variables now"]
     assert diff(with_key, without) == ["provider groq: still lacks GROQ_API_KEY"]
     assert diff(with_key, loaded(env={"GROQ_API_KEY": "gsk_new"})) == ["provider groq: another api_key"]
 
 
-def test_another_order_of_equal_ranks_is_told() -> None:
+def test_a_new_order_of_equal_ranks_is_mentioned() -> None:
     block, text = GOOD[GOOD.index("  local:") :], changed(("{cheap: 2, complex: 5}", "{cheap: 1, complex: 5}"))
     block = block.replace("cheap: 2", "cheap: 1")
     moved = text.replace(block, "").replace("providers:\n", f"providers:\n{block}")

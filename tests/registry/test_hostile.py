@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from router.registry.load import MAX_FILE_BYTES, check
+from router.registry.strict_yaml import read_yaml
 from tests.registry.good import ADAPTERS, GOOD, examined
 
 ALIAS_BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -25,6 +26,8 @@ BOMBS = {
     "depth in braces": ("{a: " * 20_000, "nested more than 20 deep"),
     "depth in lists": ("- " * 20_000, "nested more than 20 deep"),
     "depth in keys": ("? " * 20_000, "a key must be"),
+    "depth in mappings": ("".join(f"{' ' * level}a:\n" for level in range(600)), "nested more than 20 deep"),
+    "depth in turns": ("[{a: " * 20_000, "nested more than 20 deep"),
     "many values": ("a: [" + "1, " * 30_000 + "]", "more than 20,000 values"),
     "many keys": ("".join(f"k{n}: 1\n" for n in range(25_000)), "more than 20,000 values"),
     "one long line": ("a: " + "x" * 250_000, "unknown key 'a'"),
@@ -41,6 +44,26 @@ def test_a_bomb_is_refused_before_it_grows(name: str) -> None:
     assert all(len(problem.message) < 500 for problem in checked.problems)
     assert time.process_time() - started < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 64 * 1024
+
+
+@pytest.mark.parametrize("levels", [21, 999, 1_000, 1_001, 20_000])
+@pytest.mark.parametrize(
+    ("before", "opening", "line", "col"),
+    [
+        ("", "[", 1, 21),
+        ("", "[\n", 21, 1),
+        ("", "{a: ", 1, 81),
+        ("", "- ", 1, 41),
+        ("- ", "- ", 1, 41),
+        ("a: ", "[", 1, 23),
+        ("version: 1\nä€𝄞: [1, ", "[{a: ", 2, 55),
+    ],
+)
+def test_depth_is_refused_where_it_becomes_too_much(
+    before: str, opening: str, levels: int, line: int, col: int
+) -> None:
+    [problem] = read_yaml((before + opening * levels).encode(), "r.yaml").problems
+    assert str(problem) == f"r.yaml:{line}:{col}: error: nested more than 20 deep"
 
 
 def found(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a good registry means once it is loaded."""
+"""A good registry, loaded: models, tiers, limits, fallbacks and options as the router uses them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ import orjson
 import pytest
 
 from adapters.types import Quirks
-from router.core.registry import STRATEGIES, Breaker, Health, Limit, Price, Timeouts
+from router.core.registry import Breaker, Health, Limit, Price, Timeouts
+from router.core.strategy_options import (
+    CouncilOptions,
+    Escalation,
+    FusionOptions,
+    Hedge,
+    StrategyOptions,
+    VoteOptions,
+    WalkOptions,
+)
 from router.registry.load import load_registry, parse_registry
 from router.registry.problems import RegistryError
+from router.strategies.table import STRATEGIES
 from tests.registry.good import ADAPTERS, ENV, GOOD, changed, examined, loaded
 
 
@@ -99,15 +109,46 @@ def test_behaviour_falls_back_field_by_field() -> None:
 
 def test_every_strategy_has_its_options() -> None:
     strategies = loaded().strategies
-    assert tuple(strategies) == STRATEGIES
-    assert strategies["council"] == {
-        "on_cut": "error",
-        "chair": "complex",
-        "on_no_quorum": "degrade",
-        "style": "quorum",
-        "prompts": {},
+    assert {name: type(options) for name, options in strategies.items()} == {
+        name: facts.options for name, facts in STRATEGIES.items()
     }
-    assert strategies["majority-vote"]["free_text"] == "reject"
+    assert strategies["council"] == CouncilOptions(chair="complex")
+    assert strategies["majority-vote"] == VoteOptions()
+
+
+def with_options(strategy: str, options: str) -> StrategyOptions:
+    text = changed(("  council: {chair: complex}\n", f"  {strategy}: {{{options}}}\n"))
+    return next(found for name, found in loaded(text).strategies.items() if name == strategy)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "written", "options"),
+    [
+        ("ranked-fallback", "on_cut: continue", WalkOptions(on_cut="continue")),
+        ("single-query", 'hedge: {after: 2.5x p95, budget: "10%"}', WalkOptions(hedge=Hedge(0.1, times=2.5))),
+        ("single-query", "hedge: {after: 800ms}", WalkOptions(hedge=Hedge(0.02, after_s=0.8))),
+        (
+            "majority-vote",
+            "on_no_quorum: fail, free_text: cluster, ignore: [/id]",
+            VoteOptions(on_no_quorum="fail", free_text="cluster", ignore=("/id",)),
+        ),
+        ("majority-vote", "escalate: complex/council", VoteOptions(escalate=Escalation("council", "complex"))),
+        ("majority-vote", "escalate: council", VoteOptions(escalate=Escalation("council"))),
+        (
+            "majority-vote",
+            "escalate: complex, escalate_below: 0.7",
+            VoteOptions(escalate=Escalation("synthesize-best", "complex", below=0.7)),
+        ),
+        (
+            "synthesize-best",
+            "chair: groq/large, prompts: {synthesize: Fuse.}",
+            FusionOptions(chair="groq/large", prompts={"synthesize": "Fuse."}),
+        ),
+        ("council", "style: karpathy", CouncilOptions(style="karpathy")),
+    ],
+)
+def test_options_are_parsed_when_the_registry_is_loaded(strategy: str, written: str, options: StrategyOptions) -> None:
+    assert with_options(strategy, written) == options
 
 
 def test_limits_stand_where_they_are_counted() -> None:

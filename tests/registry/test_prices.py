@@ -1,4 +1,4 @@
-"""Prices that differ from public ones are worth a second look."""
+"""Warnings about prices that differ from public price data."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def test_a_price_that_is_far_off_is_a_warning_at_its_place() -> None:
 
 
 @pytest.mark.parametrize("price", ["0.15", "0.17", "0.13"])
-def test_a_price_within_a_fifth_is_none(price: str) -> None:
+def test_a_price_within_a_fifth_gives_no_warning(price: str) -> None:
     assert warnings(price) == []
 
 
-def test_without_the_data_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_data_there_are_no_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "genai_prices", None)
     assert public_price("openai", "gpt-4o-mini") is None
     assert warnings("30") == []

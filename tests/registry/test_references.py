@@ -1,4 +1,4 @@
-"""How keys and addresses are filled in, and that a secret stays one."""
+"""References to variables and secret files: how they are resolved, and that secrets never show."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_default_holds_where_the_variable_is_unset_or_empty() -> None:
 
 
 @pytest.mark.parametrize("env", [{}, {"GROQ_API_KEY": ""}])
-def test_a_provider_without_its_key_is_loaded_and_said_so(env: dict[str, str]) -> None:
+def test_a_provider_without_its_key_is_loaded_with_a_note(env: dict[str, str]) -> None:
     checked = examined(changed(), env)
     assert [str(problem) for problem in checked.problems] == [
         "r.yaml:13:14: note: GROQ_API_KEY is not set: provider 'groq' gets no requests"
@@ -48,7 +48,7 @@ def test_a_provider_without_its_key_is_loaded_and_said_so(env: dict[str, str]) -
     assert checked.registry.seats["local/tiny"].routable
 
 
-def test_a_provider_that_is_switched_off_may_lack_its_key_in_silence() -> None:
+def test_a_disabled_provider_without_its_key_gives_no_note() -> None:
     text = changed(("    adapter: groq\n", "    adapter: groq\n    enabled: false\n"))
     assert examined(text, {}).problems == ()
 
@@ -96,7 +96,7 @@ def test_without_an_environment_nothing_is_looked_up() -> None:
     assert checked.registry
 
 
-def test_a_secret_is_nowhere_to_be_seen() -> None:
+def test_a_secret_never_shows() -> None:
     registry = loaded()
     assert KEY not in repr(registry)
     assert KEY not in str(registry.providers["groq"])

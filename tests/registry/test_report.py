@@ -1,4 +1,4 @@
-"""The three forms in which findings are shown."""
+"""The result of a check as text, as JSON and as GitHub annotations."""
 
 from __future__ import annotations
 

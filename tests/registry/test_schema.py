@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from router.core.duration import DURATION
-from router.registry.document import Document
+from router.core.strategy_options import Strategy
+from router.registry.document import ENTRIES, Document, Strategies
 from router.registry.schema import SCHEMA_FILE, json_schema, render_schema
-from router.registry.values import COUNT, RESETS
+from router.registry.values import COUNT, PATTERNS, RESETS
+from router.strategies.table import STRATEGIES
 from tests.support.paths import ROOT
 
 
@@ -34,7 +36,6 @@ def test_every_field_is_explained_and_no_other_is_allowed() -> None:
 def test_fields_have_the_names_of_the_file() -> None:
     schema = json_schema()
     assert set(schema["properties"]) == set(Document.model_fields)
-    assert "single-query" in schema["$defs"]["Strategies"]["properties"]
     assert "first_token" in schema["$defs"]["TierEntry"]["properties"]
 
 
@@ -42,6 +43,29 @@ def test_every_field_stands_in_the_reference_page() -> None:
     page = (ROOT / "docs" / "registry.md").read_text()
     fields = {field for _, entry in entries(json_schema()) for field in entry["properties"]}
     assert {field for field in fields if not re.search(rf"\b{field}\b", page)} == set()
+
+
+def patterns(node: Any) -> Iterator[str]:
+    match node:
+        case {"pattern": str(pattern)}:
+            yield pattern
+        case {"patternProperties": dict(properties)}:
+            yield from properties
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from patterns(child)
+
+
+def test_every_pattern_is_explained_to_who_does_not_match_it() -> None:
+    converted = {f"^{DURATION}$", f"^{COUNT}$", f"^({RESETS})$"}  # their own checks have sentences
+    assert set(patterns(json_schema())) - converted == set(PATTERNS)
+
+
+def test_every_strategy_has_an_entry_of_its_kind() -> None:
+    entries = dict(Strategies().by_name())
+    assert {name: type(entry) for name, entry in entries.items()} == {
+        name: ENTRIES[facts.options] for name, facts in STRATEGIES.items()
+    }
+    assert set(json_schema()["$defs"]["Strategies"]["properties"]) == set(STRATEGIES) == set(get_args(Strategy))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which addresses a provider may have, and how a short one is completed."""
+"""Base URLs: which are allowed, and how a short one is completed."""
 
 from __future__ import annotations
 

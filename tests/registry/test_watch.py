@@ -1,4 +1,4 @@
-"""Reloading: what is swapped in, what is not, and what a hurried editor or operator can do to it."""
+"""Hot reload: which files are swapped in and when, and what editors, ConfigMaps and impatient operators do to it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_a_broken_file_at_the_start_is_fatal(tmp_path: Path) -> None:
         await RegistryHolder.open(checker(path))
 
 
-async def test_a_save_is_swapped_in_once_it_has_stood_still(site: Site) -> None:
+async def test_a_saved_file_is_swapped_in_once_it_has_stood_still(site: Site) -> None:
     before = site.holder.current
     site.path.write_text(BETTER)
     assert await site.polls(1) == []
@@ -103,7 +103,7 @@ async def test_a_file_that_is_still_being_written_is_not_read(site: Site) -> Non
     assert "local" in site.holder.current.providers
 
 
-async def test_a_file_that_stays_smaller_is_meant_so(site: Site) -> None:
+async def test_a_file_that_stays_smaller_is_loaded(site: Site) -> None:
     site.path.write_text(GOOD[: GOOD.index("  local:")])
     assert await site.polls(5) == ["swapped"]
     assert set(site.holder.current.providers) == {"groq"}
@@ -171,7 +171,7 @@ async def test_a_flood_of_reloads_is_read_twice_at_most(site: Site) -> None:
     assert len(site.results) <= 2
 
 
-async def test_who_asks_after_a_save_never_gets_an_older_answer(site: Site) -> None:
+async def test_a_reload_after_a_save_never_reads_the_older_file(site: Site) -> None:
     early = asyncio.create_task(site.holder.reload())
     await asyncio.sleep(0)
     site.path.write_text(BETTER)
@@ -220,7 +220,7 @@ async def test_a_check_that_breaks_leaves_the_registry_in_use(site: Site) -> Non
     await holder.close()
 
 
-async def test_reloading_without_end_serves_without_end(site: Site) -> None:
+async def test_requests_see_only_good_registries_under_constant_reloads(site: Site) -> None:
     """200 saves, every fifth broken, while requests read all the time: every registry they see is a good one."""
     served: set[int] = set()
     stop = asyncio.Event()

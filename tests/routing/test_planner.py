@@ -14,7 +14,9 @@ from router.core.block import Block
 from router.core.context import Options
 from router.core.plan import Plan
 from router.core.registry import Registry, Seat
-from router.routing.planner import SINGLE_QUERY_SEATS, make_plan
+from router.core.strategy_options import Strategy
+from router.routing.planner import make_plan
+from router.strategies.table import STRATEGIES
 from tests.support.small_registry import REGISTRY, asking, ids, registry
 
 HOME = registry()
@@ -44,6 +46,10 @@ def left_out(made: Plan) -> dict[str, str]:
     return {exclusion.seat.id: exclusion.reason for exclusion in made.excluded}
 
 
+def codes(made: Plan) -> dict[str, str]:
+    return {exclusion.seat.id: exclusion.code for exclusion in made.excluded}
+
+
 def test_seats_come_by_rank_with_the_tier_s_time() -> None:
     made = plan()
     assert [seat.rank for seat in made.seats] == [1, 2, 2, 2]
@@ -66,6 +72,7 @@ def test_seats_come_by_rank_with_the_tier_s_time() -> None:
 def test_who_cannot_take_a_request_is_left_out_with_a_reason(request_: ChatRequest, out: dict[str, str]) -> None:
     made = plan(request_)
     assert left_out(made) == out
+    assert codes(made) == dict.fromkeys(out, "capability")
     assert all(exclusion.block is None for exclusion in made.excluded)
     assert "delta/unsaid" in ids(made.seats)  # the registry does not say what it supports: it is tried for anything
 
@@ -75,12 +82,14 @@ def test_audio_and_files_go_only_where_openai_s_wire_is_spoken() -> None:
     audio = ChatRequest(messages=(Message("user", (Opaque({"type": "input_audio"}),)),))
     made = plan(audio, home=registry(text))
     assert left_out(made) == {"gamma/plain": "its wire has no place for audio or files"}
+    assert codes(made) == {"gamma/plain": "wire"}
 
 
 def test_a_text_that_is_surely_too_long_is_not_sent() -> None:
     assert left_out(plan(asking("x" * 32_000))) == {}
     made = plan(asking("x" * 32_004))
     assert left_out(made) == {"alpha/small": "about 8001 tokens are more than its context of 8000"}
+    assert codes(made) == {"alpha/small": "context"}
     assert "alpha/small" not in ids(made.seats)
 
 
@@ -88,7 +97,14 @@ def test_the_weather_leaves_out_with_its_own_words_and_end() -> None:
     made = plan(blocks={"alpha/small": LIMITED})
     assert "alpha/small" not in ids(made.seats)
     assert [exclusion.as_dict() for exclusion in made.excluded] == [
-        {"provider": "alpha", "model": "small", "state": "limited", "reason": "slow down", "until": 1_000.0}
+        {
+            "provider": "alpha",
+            "model": "small",
+            "code": "blocked",
+            "state": "limited",
+            "reason": "slow down",
+            "until": 1_000.0,
+        }
     ]
 
 
@@ -113,7 +129,7 @@ def test_one_seed_is_one_order() -> None:
     ("options", "number"),
     [
         ({"strategy": "ranked-fallback"}, 4),
-        ({"strategy": "single-query"}, SINGLE_QUERY_SEATS),
+        ({"strategy": "single-query"}, 3),
         ({"strategy": "single-query", "council_size": 1}, 1),
         ({"strategy": "single-query", "council_size": 4}, 4),
         ({"strategy": "ranked-fallback", "council_size": 2}, 2),
@@ -162,3 +178,45 @@ def test_a_stand_in_that_has_a_seat_of_its_own_keeps_the_better_place() -> None:
     made = plan(home=both, blocks={"alpha/small": GONE})
     assert ids(made.seats)[0] == "alpha/fresh"
     assert Counter(ids(made.seats)).most_common(1)[0][1] == 1
+
+
+def test_a_seat_that_would_lose_a_parameter_is_left_out_where_the_caller_is_strict() -> None:
+    made = make_plan(
+        HOME,
+        Options("ranked-fallback", "cheap", strict=True),
+        asking(),
+        block=lambda seat: None,
+        rng=random.Random(1),
+        dropped=lambda seat, request: frozenset({"seed"} if seat.id == "gamma/plain" else ()),
+    )
+    assert left_out(made) == {"gamma/plain": "cannot take seed, and strict was asked"}
+    assert codes(made) == {"gamma/plain": "strict"}
+
+
+def test_a_request_that_no_limit_would_ever_admit_is_too_large() -> None:
+    text = REGISTRY.replace('{requests: 100, per: day, resets: "00:00 UTC"}', "{tokens: 100, per: minute}")
+    assert codes(plan(asking("x" * 4_000), home=registry(text))) == {"alpha/small": "too_large"}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "room", "short"), [("council", 1, True), ("council", 2, False), ("majority-vote", 1, False)]
+)
+def test_a_seat_needs_room_for_every_call_that_its_strategy_makes_of_it(
+    strategy: Strategy, room: float, short: bool
+) -> None:
+    made = make_plan(
+        HOME,
+        Options(strategy, "cheap"),
+        asking(),
+        block=lambda seat: None,
+        rng=random.Random(1),
+        room=lambda seat: room if seat.id == "alpha/small" else float("inf"),
+    )
+    assert codes(made) == ({"alpha/small": "no_room"} if short else {})
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_only_a_strategy_with_a_chair_has_chairs(strategy: Strategy) -> None:
+    made = plan(strategy=strategy)
+    expected = ["beta/large", "gamma/plain", "alpha/fresh"] if STRATEGIES[strategy].chaired else []
+    assert ids(made.chairs) == expected

@@ -1,4 +1,4 @@
-"""How to speak OpenAI's format, in the accents of the nine providers that use it."""
+"""A small client for OpenAI's format, in the dialects of the nine providers that use it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _said(message: Body, calls: list[tuple[str, str, str]], finish: str, usage: 
 
 
 def _content(content: Any) -> tuple[str, str]:
-    """Text and thoughts of a content: a text, an object of JSON mode, or a list of chunks."""
+    """Text and reasoning of message content: a string, an object of JSON mode, or a list of parts."""
     if isinstance(content, dict):
         return json.dumps(content), ""
     chunks: list[Body] = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]

@@ -1,4 +1,4 @@
-"""How to speak the three formats that are not OpenAI's: Anthropic's, Gemini's and Cohere's."""
+"""Small clients for the three formats that are not OpenAI's: Anthropic's, Gemini's and Cohere's."""
 
 from __future__ import annotations
 

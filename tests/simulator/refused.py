@@ -1,4 +1,4 @@
-"""Requests that a provider refuses, and the words it has for that."""
+"""Requests that each provider refuses, with its status and wording."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _schema(**more: object) -> Body:
 
 ROBOT = {"messages": [{"role": "robot", "content": "x"}]}
 THOUGHTFUL = {"messages": [USER, {"role": "assistant", "content": "x", "reasoning_content": "y"}, USER]}
-# What each of the other seven refuses: the change to a good request, the status, and words of the complaint.
+# What each of the other seven refuses: the change to a good request, the status, and a part of the sentence.
 OF_THE_SEVEN: list[tuple[Speaker, Body, int, str]] = [
     (XAI, {"model": None}, 422, "missing field `model`"),
     (XAI, {"messages": None}, 422, "messages: missing field"),
@@ -175,7 +175,7 @@ OF_THE_SEVEN: list[tuple[Speaker, Body, int, str]] = [
 ]
 REFUSED = [*((speaker, change, 400, words) for speaker, change, words in OF_THE_FIVE), *OF_THE_SEVEN]
 
-# What a lenient provider lets pass: it leaves out what it does not know, or its backend does.
+# What a lenient provider accepts: it ignores what it does not know, or its backend does.
 TAKEN: list[tuple[Speaker, Body]] = [
     (OPENROUTER, {"strategy": "council", "logit_bias": {}, "temperature": 2}),
     (OPENROUTER, {"response_format": _schema(strict=True)}),

@@ -1,4 +1,4 @@
-"""What each provider answers in each kind of weather, as tables, and small helpers to read it."""
+"""Tables of what each provider answers in each kind of weather, and small helpers to read it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def message(body: Any) -> str:
     return next((message(body[key]) for key in keys if body.get(key)), "")
 
 
-# Without a key, with a bad one, and the words for the bad one.
+# The status without a key, the status with a bad one, and a part of the sentence for the bad one.
 AUTH: dict[str, tuple[int, int, str]] = {
     "openai": (401, 401, "Incorrect API key provided"),
     "anthropic": (401, 401, "invalid x-api-key"),
@@ -43,7 +43,7 @@ AUTH: dict[str, tuple[int, int, str]] = {
     "huggingface": (401, 401, "Invalid username or password."),
 }
 
-# The weathers that refuse, as each provider says them; where it has two ways of saying it, both, in turn.
+# Each provider's refusal in each weather; where it has two wordings, both, in turn.
 STATUSES: dict[str, dict[str, tuple[Words, ...]]] = {
     "outage": {
         **dict.fromkeys(("openai", "anthropic", "gemini", "cohere", "groq", "xai", "mistral"), ((503, ""),)),
@@ -182,7 +182,7 @@ STATUSES: dict[str, dict[str, tuple[Words, ...]]] = {
         "huggingface": ((400, "reduce the length"),),
     },
 }
-# How a refusal for the minute says when to come back in seven seconds.
+# How a full minute asks to wait seven seconds.
 RETRY_HEADERS: dict[str, dict[str, str]] = {
     "openai": {"retry-after": "7", "retry-after-ms": "7000"},
     "anthropic": {"retry-after": "7"},
@@ -197,7 +197,7 @@ RETRY_HEADERS: dict[str, dict[str, str]] = {
     "nvidia": {},
     "huggingface": {"retry-after": "7"},
 }
-# The last event with JSON of a stream that breaks: its name, and words of it.
+# The last JSON event of a stream that ends in an error: its name, and a part of it.
 STREAM_ERRORS: dict[str, tuple[str, str]] = {
     "openai": ("", '"error":{'),
     "anthropic": ("error", '"overloaded_error"'),

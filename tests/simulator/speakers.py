@@ -1,4 +1,4 @@
-"""One speaker for each of the twelve simulated providers."""
+"""One small client (speaker) for each of the twelve simulated providers."""
 
 from __future__ import annotations
 

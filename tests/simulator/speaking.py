@@ -1,4 +1,4 @@
-"""What speaking to a simulated wire takes: a small client's vocabulary, written apart from the adapters."""
+"""What a small client of a simulated provider needs, written independently of the adapters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Event = tuple[str, str]
 
 @dataclass(frozen=True)
 class Said:
-    """An answer, read back: its text, thoughts, calls as (id, name, arguments), finish and tokens."""
+    """An answer as read back: text, reasoning, calls as (id, name, arguments), finish reason and tokens."""
 
     text: str
     reasoning: str
@@ -38,7 +38,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Speaker:
-    """One wire: how to ask and how to read. `stream_path` differs from `path` only at Gemini."""
+    """One wire format: how to ask and how to read. `stream_path` differs from `path` only at Gemini."""
 
     provider: str
     path: str

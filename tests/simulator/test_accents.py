@@ -1,4 +1,4 @@
-"""What sets each of the seven accents of OpenAI's format apart."""
+"""What is special about each of the seven dialects of OpenAI's format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the models say: true where a demo shows it, the same each time, and within what was asked for."""
+"""What the models answer: correct where a demo shows it, the same each time, and within the limits asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page about the simulator names every weather, in the words of the table."""
+"""The documentation of the simulator lists every weather, with the description in the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator is written from the providers' wires, not from our adapters: it must not share a line with them."""
+"""The simulator shares no code with the adapters or the router: it is written from the providers' documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The windows of a provider: never more than allowed in any minute or day, and a bounded memory."""
+"""Rate limits: never more requests than allowed in any minute or day, and bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator speaks only words the real providers speak: every key it sends has been seen in recorded traffic."""
+"""The simulator sends only what real providers send: each of its keys occurs in recorded traffic."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.simulator.speakers import (
 from tests.support.paths import RECORDED
 
 FAILED = re.compile(r"^(documented-)?(stream-)?error")
-# Below these stand a caller's own words: arguments of its tools, and the content where it is an object.
+# Below these are the caller's own keys: arguments of its tools, and content that is an object.
 OWN_WORDS = re.compile(r"\.(args|input|message\.content)\.[^.]+$")
 REASONING_MODELS = {
     "openai": "gpt-6-luna",
@@ -41,9 +41,9 @@ REASONING_MODELS = {
     "nvidia": "nvidia/nemotron-3-super-120b-a12b",
     "huggingface": "openai/gpt-oss-120b:cerebras",
 }
-# A router passes on what its backends say.
+# A router passes on what its backends send.
 KIN = {"huggingface": ("cerebras", "nvidia")}
-# Of these too few streams were recorded: a stream may say what a whole answer says.
+# Too few streams of these were recorded: a stream may have the keys of a whole answer.
 THIN = ("cerebras", "cloudflare", "nvidia", "huggingface")
 REFUSES_TO_ANSWER = ("cohere", "xai", "openrouter")  # a filtered request has a status of its own
 
@@ -129,7 +129,7 @@ async def test_every_key_has_been_seen_on_the_wire(client: Client, speaker: Spea
         )
 
 
-# What is known of refusals: a file's name after `documented-error-` or `error-`, and the weather that says the same.
+# Known refusals: a file's name after `documented-error-` or `error-`, and the weather that gives the same.
 REFUSALS = [
     ("xai", "403-credits", "billing"),
     ("xai", "403-safety", "content-filter"),
@@ -189,7 +189,7 @@ async def test_refusals_have_the_shape_and_headers_known(
 
 
 def codes(value: Any) -> list[str]:
-    """What a refusal calls itself, wherever it stands."""
+    """The codes of a refusal, wherever they stand."""
     if isinstance(value, list):
         return [code for one in value for code in codes(one)]
     if not isinstance(value, dict):

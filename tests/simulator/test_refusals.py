@@ -1,4 +1,4 @@
-"""Every wire refuses in its own words what its provider refuses."""
+"""Every simulated provider refuses what the real one refuses, with its status and wording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenAI's own SDK takes the simulator for the real thing."""
+"""OpenAI's own SDK works against the simulator."""
 
 from __future__ import annotations
 

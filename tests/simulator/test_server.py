@@ -1,4 +1,4 @@
-"""The server around the providers: limits, what it has seen, changing weather, stopping, and bad requests to itself."""
+"""The simulator's server: rate limits, requests seen, changes of weather, stopping, and bad requests to itself."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_index_names_providers_and_weathers(client: Client) -> None:
     async with client.session.get(client.simulator.url + "/") as response:
         index = await response.json()
     assert len(index["providers"]) == 12
-    assert index["weathers"]["hang"] == "takes the request and never answers"
+    assert index["weathers"]["hang"] == "accepts the request and never answers"
 
 
 async def test_models_that_are_gone_are_not_listed_and_outages_reach_the_listing(client: Client) -> None:

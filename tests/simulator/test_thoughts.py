@@ -1,4 +1,4 @@
-"""Where each of the seven accents of OpenAI's format leaves its thoughts, and who wants them back."""
+"""Where each of the seven dialects of OpenAI's format puts reasoning, and which provider demands it back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weather scripts: what may stand in them, and how a mistake is told."""
+"""Weather scripts: what they may contain, and how a mistake is reported."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def test_limits() -> None:
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ("outage", "the weather must be a JSON object of providers"),
+        ("outage", "the weather must be a JSON object with providers as keys"),
         ({"grok": "outage"}, "there is no provider 'grok'; did you mean 'groq'?"),
         ({"groq": "outtage"}, "groq: there is no weather 'outtage'; did you mean 'outage'?"),
         ({"groq": "snow"}, "groq: there is no weather 'snow'; "),
         ({"groq": {"weather": "slow", "delay": 1}}, "groq: there is no key 'delay'; did you mean 'delay_s'?"),
-        ({"groq": 7}, "groq: a weather is a name or an object with a weather, not int"),
+        ({"groq": 7}, "groq: a weather must be a name or an object with the key 'weather', not int"),
         ({"groq": {"weather": "slow", "share": 2}}, "groq: share must be a number from 0 to 1, not 2"),
         ({"groq": {"weather": "slow", "delay_s": "long"}}, "groq: delay_s must be a number from 0 up, not 'long'"),
         ({"groq": {"weather": "slow", "model": 3}}, "groq: model must be the name of a model"),
-        ({"limits": []}, "limits must be an object of providers"),
+        ({"limits": []}, "limits must be an object with providers as keys"),
         ({"limits": {"grok": {}}}, "limits: there is no provider 'grok'; did you mean 'groq'?"),
         ({"limits": {"groq": {"per_hour": 3}}}, "limits of groq: there is no key 'per_hour'"),
         (

@@ -1,4 +1,4 @@
-"""Every weather, over every wire, as the caller meets it."""
+"""Every kind of weather at every provider, as a caller sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every wire answers, streams, calls tools, fills schemas and counts, in its own form."""
+"""Every provider answers, streams, calls tools, fills schemas and counts tokens, each in its own format."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ async def test_partitions_made_by_many_at_once(pg_dsn: str) -> None:
         await connection.close()
 
 
-async def test_a_running_report_does_not_hold_up_a_new_day(pg_dsn: str) -> None:
+async def test_a_running_report_does_not_block_a_new_partition(pg_dsn: str) -> None:
     report, writer = await asyncpg.connect(pg_dsn), await asyncpg.connect(pg_dsn)
     async with report.transaction():
         await report.fetch("SELECT * FROM quorum.v_votes")
@@ -101,7 +101,7 @@ async def test_a_running_report_does_not_hold_up_a_new_day(pg_dsn: str) -> None:
     await writer.close()
 
 
-async def test_everything_is_explained(pg_dsn: str) -> None:
+async def test_every_table_and_view_has_a_comment(pg_dsn: str) -> None:
     connection = await asyncpg.connect(pg_dsn)
     silent = await connection.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = 'quorum'::regnamespace AND relkind IN ('r', 'p', 'v') "

@@ -1,4 +1,4 @@
-"""A Postgres that comes, goes, falls silent and refuses: what its users see, and how long they wait."""
+"""A Postgres that comes, goes, hangs and rejects values: what its callers see, and how long they wait."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from router.core.events import StoreChanged
 from router.stores.embedded import servers
 from router.stores.embedded.start import postgres_dsn, start_embedded
 from router.stores.errors import StoreDown, StoreRefused
@@ -34,8 +35,8 @@ async def test_the_first_connection_migrates(empty_pg_dsn: str) -> None:
 
 
 async def test_it_may_be_away_at_the_start_and_come_and_go(tmp_path: Path) -> None:
-    told: list[tuple[bool, str]] = []
-    store = Postgres(postgres_dsn(tmp_path), on_change=lambda up, why: told.append((up, why)))
+    told: list[StoreChanged] = []
+    store = Postgres(postgres_dsn(tmp_path), on_change=told.append)
     await store.start()
     assert not await store.wait_up(0.05)
     with pytest.raises(StoreDown):
@@ -54,18 +55,19 @@ async def test_it_may_be_away_at_the_start_and_come_and_go(tmp_path: Path) -> No
         with pytest.raises(StoreDown, match="Postgres"):
             await store.fetchval("SELECT 1")
     await store.stop()
-    assert [up for up, _ in told] == [False, True, False, True, False]
-    assert all(bool(why) is not up for up, why in told)
+    assert {change.store for change in told} == {"postgres"}
+    assert [change.up for change in told] == [False, True, False, True, False]
+    assert all(bool(change.why) is not change.up for change in told)
 
 
-async def test_values_that_never_fit_are_refused_and_nothing_goes_down(postgres: Postgres) -> None:
+async def test_values_that_can_never_be_stored_are_refused_without_an_outage(postgres: Postgres) -> None:
     for sql, value in (("SELECT $1::text", "\0"), ("SELECT $1::int", 1 << 40), ("SELECT 1 / $1::int", 0)):
         with pytest.raises(StoreRefused):
             await postgres.fetchval(sql, value)
     assert postgres.up
 
 
-async def test_a_slow_statement_is_given_up_in_time_and_is_no_outage(postgres: Postgres) -> None:
+async def test_a_slow_statement_times_out_and_is_no_outage(postgres: Postgres) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     with pytest.raises(StoreDown, match="in time"):
@@ -121,7 +123,7 @@ async def test_many_callers_share_few_connections(postgres: Postgres, pg_dsn: st
 
 
 @pytest.mark.parametrize("dsn", ["postgresql://user:pa/ss@host/db", "mysql://user:secret@host/db", "nonsense"])
-async def test_a_bad_dsn_is_told_without_the_password(dsn: str) -> None:
+async def test_a_malformed_dsn_is_reported_without_the_password(dsn: str) -> None:
     store = Postgres(dsn)
     await store.start()
     assert not await store.wait_up(0.2)

@@ -1,4 +1,4 @@
-"""The Redis client: lazy, bounded, and honest about whether anyone answers."""
+"""The Redis client: connects lazily, bounds every call, and reports whether the server answers."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError
 
+from router.core.events import StoreChanged
 from router.stores.errors import StoreError
 from router.stores.redis import TIMEOUT_S, Redis
 
 
-async def test_tells_once_that_it_is_up(redis_url: str) -> None:
-    told: list[bool] = []
+async def test_reports_once_that_it_is_up(redis_url: str) -> None:
+    told: list[StoreChanged] = []
     store = Redis(redis_url, on_change=told.append)
     assert not store.up
     assert await store.ping()
     assert await store.ping()
-    assert told == [True]
+    assert told == [StoreChanged("redis", up=True)]
+    assert store.why == ""
     await store.close()
 
 
-async def test_nobody_there_is_down_and_not_an_exception(tmp_path: Path) -> None:
-    told: list[bool] = []
+async def test_an_unreachable_server_is_down_and_not_an_exception(tmp_path: Path) -> None:
+    told: list[StoreChanged] = []
     store = Redis(f"unix://{tmp_path}/nobody.sock", on_change=told.append)
     assert not await store.ping()
     assert not await store.ping()
-    assert told == [False]
+    assert told == [StoreChanged("redis", up=False, why=store.why)]
+    assert store.why
     await store.close()
 
 
@@ -53,7 +56,7 @@ async def test_a_silent_server_costs_a_quarter_of_a_second_and_no_more(tmp_path:
 
 
 @pytest.mark.parametrize("url", ["redis://:pa/ss@host:6379", "postgresql://host/0", "nonsense"])
-def test_an_address_that_is_none_is_refused_without_the_password(url: str) -> None:
+def test_a_malformed_url_is_refused_without_the_password(url: str) -> None:
     with pytest.raises(StoreError, match="REDIS_URL must be redis://") as refused:
         Redis(url)
     assert "pa/ss" not in str(refused.value)

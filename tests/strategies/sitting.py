@@ -13,18 +13,25 @@ from typing import Any
 
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import NOTHING, Answer, ChatRequest, Delta
-from router.attempts.attempt import NOT_NEEDED, Attempt
-from router.calls.calls import Asked, Calls
+from router.attempts.attempt import Attempt
+from router.calls.calls import Calls
+from router.calls.hedging import Hedges
 from router.core.clock import Clock
-from router.core.context import Options
+from router.core.context import Options, RequestContext
 from router.core.decision import Choice
 from router.core.plan import Plan
-from router.core.registry import Seat, Strategy
-from router.core.vote import Outcome, Vote
+from router.core.registry import Registry
+from router.core.sink import Deliver, Speaker
+from router.core.stages import Stage
+from router.core.strategy_options import Strategy
+from router.core.tasks import CancelReason, cancel_reason
+from router.core.vote import Vote, VoteOutcome
+from router.guards.latency import Pace
 from router.guards.retry_budget import RetryBudget
+from router.observe.events import Hub
 from router.routing.planner import make_plan
 from tests.core.test_vote import vote
-from tests.support.small_registry import asking, registry
+from tests.support.small_registry import asking, context, registry
 
 NONCE = "5eed5eed5eed5eed"
 MEMBERS = "abcde"  # m-a/model, m-b/model, …: the members of a council, best rank first
@@ -38,7 +45,9 @@ _PROVIDER = """\
     models:
       model: {{tier: {tier}, """
 
-Reply = str | Answer | ErrorKind  # "hangs": it never answers; "breaks": its stream ends within the answer
+AMPLE_RETRIES = 1_000
+# "hangs": it never answers; "breaks": its stream falls silent within the answer; "cut": its stream ends within it
+Reply = str | Answer | ErrorKind | ProviderError
 Says = Callable[[Attempt], "Reply | None"]
 
 
@@ -57,7 +66,7 @@ def registry_text(members: str = MEMBERS) -> str:
 
 class Sitting:
     """One request. `says` is asked first; where it says None, everybody does what it should. `settings` are options of
-    the strategy beside those of the registry.
+    the strategy beside those of the registry, which is `home` if given, else one of the `members` and two chairs.
 
     A seat that should draft writes `draft of <seat>`, one that should rank puts better seats first, a chair writes
     `the answer`.
@@ -69,6 +78,8 @@ class Sitting:
         *,
         strategy: Strategy = "council",
         members: str = MEMBERS,
+        home: Registry | None = None,
+        clock: Clock | None = None,
         settings: Mapping[str, Any] = NOTHING,
         request: ChatRequest | None = None,
         request_id: str = "request",
@@ -81,8 +92,8 @@ class Sitting:
         self.streamed: list[str] = []
         self._says = says
         self._request = request or asking("What is the capital of France?")
-        known = registry(registry_text(members))
-        set_here = {**known.strategies, strategy: {**known.strategies[strategy], **settings}}
+        known = home or registry(registry_text(members))
+        set_here = {**known.strategies, strategy: replace(known.strategies[strategy], **settings)}
         self.plan: Plan = make_plan(
             replace(known, strategies=set_here),
             Options(strategy=strategy, tier="members", **options),
@@ -90,18 +101,16 @@ class Sitting:
             block=lambda seat: None,
             rng=random.Random(7),
         )
-        self._clock = Clock(asyncio.get_running_loop().time)
+        self._clock = clock or Clock(asyncio.get_running_loop().time)
         self._began = self._clock.monotonic()
-        asked = Asked(
-            request_id,
-            "hash",
+        self.calls = calls_of(
+            context(self._clock, self.plan.registry, id=request_id, options=self.plan.options, deadline_s=deadline_s),
             self._request,
-            began=self._began,
-            deadline=self._began + deadline_s,
+            self,
+            self._clock,
+            hear=lambda stage: self.stages.append(stage.stage),
             deliver=self._deliver if streamed else None,
-            tell=lambda facts: self.stages.append(facts["stage"]),
         )
-        self.calls = Calls(asked, self._attempt, self._clock, RetryBudget(self._clock))
 
     async def decide(self, strategy: Callable[..., Awaitable[Choice]]) -> Choice:
         return await strategy(self.plan, self.calls, nonce=lambda: NONCE)
@@ -126,30 +135,74 @@ class Sitting:
         ]
         return list(json.loads(json.dumps(rows)))
 
-    async def _deliver(self, delta: Delta, seat: Seat, response_model: str | None) -> bool:
+    async def _deliver(self, delta: Delta, speaker: Speaker) -> bool:
         self.streamed.append(delta.text)
         return delta.commits
 
-    async def _attempt(self, attempt: Attempt) -> Vote:
+    async def run(self, attempt: Attempt) -> Vote:
         self.asked.append(attempt)
         reply = self._says(attempt)
         match _dutiful(attempt) if reply is None else reply:
             case "hangs":
                 return await _silence(attempt)
-            case "breaks":
+            case "breaks" | "cut" as how:
                 assert attempt.deliver is not None
-                await attempt.deliver(Delta(text="the ans"), attempt.seat, None)
-                return _vote(attempt, "failed", error=ProviderError(ErrorKind.STALLED, "silent"), committed=True)
+                await attempt.deliver(Delta(text="the ans"), Speaker(attempt.seat, attempt.seq))
+                kind = ErrorKind.STALLED if how == "breaks" else ErrorKind.BAD_RESPONSE
+                return _vote(attempt, "failed", error=ProviderError(kind, "no more"), committed=True)
             case ErrorKind() as kind:
                 return _vote(attempt, "failed", error=ProviderError(kind, "no"))
+            case ProviderError() as error:
+                return _vote(attempt, "failed", error=error)
             case Answer() as answer:
                 made = answer
             case text:
                 made = Answer(text)
         if attempt.deliver is not None:
-            await attempt.deliver(Delta(text=made.text), attempt.seat, None)
+            await attempt.deliver(Delta(text=made.text), Speaker(attempt.seat, attempt.seq))
         await asyncio.sleep(0)
         return _vote(attempt, "ok", answer=made)
+
+
+class Overheard(Hub):
+    """A hub that tells every stage of every request."""
+
+    def __init__(self, hear: Callable[[Stage], None]) -> None:
+        super().__init__()
+        self._hear = hear
+
+    def is_watched(self, request_id: str) -> bool:
+        return True
+
+    def reached(self, request_id: str, stage: Stage) -> None:
+        self._hear(stage)
+
+
+def calls_of(
+    asked: RequestContext,
+    request: ChatRequest,
+    attempts: Any,
+    clock: Clock,
+    *,
+    hear: Callable[[Stage], None],
+    deliver: Deliver | None = None,
+    deferred: bool = False,
+) -> Calls:
+    """The real calls over attempts that are played: retries are never short, and `hear` is told of every stage."""
+    events = Overheard(hear)
+    retries = RetryBudget(clock, floor=AMPLE_RETRIES)
+    hedges = Hedges(Pace(clock), clock)
+    return Calls(
+        asked,
+        request,
+        attempts=attempts,
+        events=events,
+        clock=clock,
+        retries=retries,
+        hedges=hedges,
+        deliver=deliver,
+        deferred=deferred,
+    )
 
 
 def prompt(attempt: Attempt) -> str:
@@ -203,14 +256,14 @@ async def _silence(attempt: Attempt) -> Vote:
             await asyncio.Event().wait()
     except TimeoutError:
         return _vote(attempt, "failed", error=ProviderError(ErrorKind.TIMEOUT, "silent"))
-    except asyncio.CancelledError as end:
-        if end.args != (NOT_NEEDED,):
+    except asyncio.CancelledError:
+        if cancel_reason() is not CancelReason.NOT_NEEDED:
             raise
-        return _vote(attempt, "cancelled_early", error=ProviderError(ErrorKind.CANCELLED, NOT_NEEDED))
+        return _vote(attempt, "cancelled_early", error=ProviderError(ErrorKind.CANCELLED, "no longer needed"))
     raise AssertionError
 
 
-def _vote(attempt: Attempt, outcome: Outcome, **facts: Any) -> Vote:
+def _vote(attempt: Attempt, outcome: VoteOutcome, **facts: Any) -> Vote:
     return vote(
         vote_id=f"v{attempt.seq}",
         seat=attempt.seat,

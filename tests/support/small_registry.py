@@ -10,7 +10,9 @@ import orjson
 
 from adapters.types import ChatRequest, Message, Text
 from router.core.clock import Clock
+from router.core.context import Options, RequestContext
 from router.core.registry import Registry, Seat
+from router.core.strategy_options import Strategy
 from router.http.openai.request import ChatBody, parse_chat
 from router.registry.load import parse_registry
 
@@ -61,6 +63,30 @@ def ids(seats: Iterable[Seat]) -> list[str]:
 def asking(text: str = "hello", **fields: Any) -> ChatRequest:
     """A request of one user message."""
     return ChatRequest(messages=(Message("user", (Text(text),)),), **fields)
+
+
+def context(
+    clock: Clock,
+    registry: Registry,
+    *,
+    strategy: Strategy = "single-query",
+    tier: str | None = None,
+    deadline_s: float = 60.0,
+    **facts: Any,
+) -> RequestContext:
+    """A request that comes in now, with the options of a caller who says nothing else."""
+    return RequestContext(
+        **{
+            "id": "request",
+            "api": "chat.completions",
+            "created_at": clock.wall(),
+            "began": clock.monotonic(),
+            "deadline": clock.monotonic() + deadline_s,
+            "registry": registry,
+            "options": Options(strategy, tier or registry.default_tier),
+            **facts,
+        }
+    )
 
 
 def body(**fields: Any) -> dict[str, Any]:

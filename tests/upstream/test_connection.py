@@ -1,4 +1,4 @@
-"""One connection as the event loop and the parser see it: any pieces of bytes, in any order with the reader."""
+"""One connection, driven as the event loop drives it: bytes split anywhere, in any order with its reader."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def cut(data: bytes, at: Iterable[int]) -> list[bytes]:
 
 @pytest.mark.parametrize("how", ENDS)
 @given(at=st.lists(st.integers(0, 200), max_size=8))
-def test_an_answer_is_the_same_in_whatever_pieces_it_comes(how: str, at: list[int]) -> None:
+def test_an_answer_is_the_same_however_its_bytes_are_split(how: str, at: list[int]) -> None:
     raw = ENDS[how]
     status, headers, body, reusable = fed(cut(raw, (min(edge, len(raw)) for edge in at)), close=how == "the socket")
 
@@ -116,7 +116,7 @@ def test_an_answer_that_is_cut_anywhere_is_an_error(how: str) -> None:
 
 
 @given(noise=st.binary(max_size=400), after=st.sampled_from([b"", HEAD, ENDS["a length"], b"HTTP/1.1 200 OK\r\n\r\n"]))
-def test_whatever_comes_is_an_answer_or_an_error_of_the_provider(noise: bytes, after: bytes) -> None:
+def test_any_bytes_are_an_answer_or_a_provider_error(noise: bytes, after: bytes) -> None:
     def kind() -> ErrorKind | None:
         try:
             fed([after, noise], close=True)
@@ -127,7 +127,7 @@ def test_whatever_comes_is_an_answer_or_an_error_of_the_provider(noise: bytes, a
     assert kind() in (None, ErrorKind.BAD_RESPONSE, ErrorKind.CONNECTION)
 
 
-async def test_what_nobody_reads_makes_the_provider_wait() -> None:
+async def test_an_unread_answer_pauses_reading_from_the_socket() -> None:
     connection, socket = connected()
     connection.data_received(HEAD + b"\r\n")
     await connection.head()
@@ -155,7 +155,7 @@ async def test_an_unread_answer_does_not_stop_the_next_one() -> None:
 
 @pytest.mark.parametrize("surplus", [b"HTTP/1.1 200 OK\r\n", b"x", b"\0" * 100])
 @pytest.mark.parametrize("together", [True, False], ids=["at once", "later"])
-async def test_more_than_an_answer_ends_the_connection_but_not_the_answer(surplus: bytes, together: bool) -> None:
+async def test_bytes_after_an_answer_end_the_connection_but_not_the_answer(surplus: bytes, together: bool) -> None:
     connection, socket = connected()
     for data in [ENDS["a length"] + surplus] if together else [ENDS["a length"], surplus]:
         connection.data_received(data)
@@ -165,7 +165,7 @@ async def test_more_than_an_answer_ends_the_connection_but_not_the_answer(surplu
     assert socket.ended == "aborted"
 
 
-async def test_who_speaks_before_being_asked_is_not_asked() -> None:
+async def test_a_connection_that_receives_bytes_before_a_request_is_not_used() -> None:
     connection, socket = Connection(lambda _: None), Socket()
     connection.connection_made(socket)
     connection.data_received(ENDS["a length"])
@@ -175,7 +175,7 @@ async def test_who_speaks_before_being_asked_is_not_asked() -> None:
 @pytest.mark.parametrize(
     ("head", "said"),
     [
-        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "it changes the protocol"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "it switches protocols"),
         (HEAD + b"X: " + b"x" * 70_000, "its headers are too long"),
         (HEAD + b"X: " + b"x" * 70_000 + b"\r\n\r\n", "its headers are too long"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000, "its headers are too long"),
@@ -184,7 +184,7 @@ async def test_who_speaks_before_being_asked_is_not_asked() -> None:
         (HEAD + b"X: a\r\n b\r\n\r\n", "it cannot be parsed"),
     ],
 )
-async def test_a_head_that_cannot_be_trusted_is_no_answer(head: bytes, said: str) -> None:
+async def test_a_malformed_head_is_a_bad_response(head: bytes, said: str) -> None:
     connection, socket = connected()
     connection.data_received(head)
     with pytest.raises(ProviderError, match=f"^not an HTTP answer: {said}$"):
@@ -192,7 +192,7 @@ async def test_a_head_that_cannot_be_trusted_is_no_answer(head: bytes, said: str
     assert socket.ended == "aborted"
 
 
-async def test_a_reader_who_is_cancelled_leaves_a_connection_that_can_be_read() -> None:
+async def test_a_cancelled_read_leaves_a_readable_connection() -> None:
     connection, _ = connected()
     reading = asyncio.create_task(heard(connection))
     await asyncio.sleep(0)
@@ -203,7 +203,7 @@ async def test_a_reader_who_is_cancelled_leaves_a_connection_that_can_be_read() 
     assert (await heard(connection))[2] == b"hello world"
 
 
-async def test_the_loss_of_a_socket_is_told_once_with_its_cause() -> None:
+async def test_the_loss_of_a_socket_is_reported_once_with_its_cause() -> None:
     lost: list[Connection] = []
     connection = Connection(lost.append)
     connection.connection_made(Socket())

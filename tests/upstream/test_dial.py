@@ -1,4 +1,4 @@
-"""New connections: names are looked up once, checked, and proven by TLS; old ones are closed when nobody needs them."""
+"""New connections: DNS lookups are shared and checked, TLS certificates verified; idle connections are closed."""
 
 from __future__ import annotations
 
@@ -89,26 +89,28 @@ async def refusal(
 # --- TLS --------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_host_that_proves_its_name_is_asked(authority: trustme.CA, transport: HttpTransport) -> None:
+async def test_a_host_with_a_valid_certificate_gets_the_request(
+    authority: trustme.CA, transport: HttpTransport
+) -> None:
     async with server(proves=authority.issue_cert("localhost")) as port:
         for _ in range(2):
             assert await ask(transport, f"https://localhost:{port}/v1") == b"hello"
 
 
 @pytest.mark.parametrize("name", ["other.example", "127.0.0.2"])
-async def test_a_host_that_proves_another_name_is_told_nothing(
+async def test_a_host_with_a_certificate_for_another_name_gets_nothing(
     authority: trustme.CA, transport: HttpTransport, name: str
 ) -> None:
     async with server(proves=authority.issue_cert(name)) as port:
         assert "CERTIFICATE_VERIFY_FAILED" in await refusal(transport, f"https://localhost:{port}/v1")
 
 
-async def test_a_host_whose_authority_nobody_knows_is_told_nothing(transport: HttpTransport) -> None:
+async def test_a_host_with_an_unknown_authority_gets_nothing(transport: HttpTransport) -> None:
     async with server(proves=trustme.CA().issue_cert("localhost")) as port:
         assert "CERTIFICATE_VERIFY_FAILED" in await refusal(transport, f"https://localhost:{port}/v1")
 
 
-async def test_a_host_that_speaks_no_tls_is_told_nothing(transport: HttpTransport) -> None:
+async def test_a_host_without_tls_gets_nothing(transport: HttpTransport) -> None:
     async with server() as port:  # it waits for a whole request, and we for its part of the handshake
         assert await refusal(transport, f"https://localhost:{port}/v1", connect_s=0.3) == "could not connect: timed out"
 
@@ -144,7 +146,7 @@ async def test_a_name_is_looked_up_once_for_many_sockets(
     assert names.asked == 1
 
 
-async def test_a_silent_or_closed_first_address_is_no_obstacle(
+async def test_a_silent_or_closed_first_address_falls_back_to_the_next(
     transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Names(monkeypatch, "::1", "127.0.0.1")
@@ -153,7 +155,7 @@ async def test_a_silent_or_closed_first_address_is_no_obstacle(
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "100.100.100.200", "::ffff:169.254.169.254", "0.0.0.0"])
-async def test_a_name_that_comes_to_lead_to_a_metadata_service_is_not_followed(
+async def test_a_name_that_resolves_to_a_metadata_service_is_refused(
     transport: HttpTransport, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     Names(monkeypatch, "127.0.0.1", address)
@@ -162,9 +164,7 @@ async def test_a_name_that_comes_to_lead_to_a_metadata_service_is_not_followed(
     assert said == "could not connect: its name leads to a metadata service or an address that no provider has"
 
 
-async def test_a_name_nobody_knows_is_looked_up_again_next_time(
-    transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_lookup_is_not_cached(transport: HttpTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(monkeypatch)
     async with server() as port:
         url = f"http://late.local:{port}/v1"
@@ -177,10 +177,13 @@ async def test_a_name_nobody_knows_is_looked_up_again_next_time(
 
 
 @pytest.mark.parametrize("value", ["sk-1\nX-Other: y", "sk-1\r", "sk\0", "sk\x7f"])
-async def test_a_header_cannot_begin_another(transport: HttpTransport, value: str) -> None:
+async def test_a_header_value_cannot_inject_another_header(transport: HttpTransport, value: str) -> None:
     async with server() as port:
         said = await refusal(transport, f"http://127.0.0.1:{port}/v1", {"Authorization": value})
-    assert said == "could not connect: the value of the header Authorization has a character that no header may have"
+    assert (
+        said
+        == "could not connect: the value of the header Authorization has a character that HTTP headers cannot carry"
+    )
 
 
 async def test_a_path_is_quoted_as_urls_are(transport: HttpTransport, providers: Providers) -> None:
@@ -193,7 +196,7 @@ async def test_a_path_is_quoted_as_urls_are(transport: HttpTransport, providers:
     assert response.status == 200
 
 
-async def test_a_socket_that_nobody_needs_is_closed(
+async def test_an_idle_socket_is_closed(
     transport: HttpTransport, providers: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "_KEEP_IDLE_S", 0.05)

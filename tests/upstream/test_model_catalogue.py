@@ -1,28 +1,21 @@
-"""What providers say of a registry: their lists of models, read from simulated ones, and `quorum check --live`."""
+"""Reading a provider's list of models, from the simulated twelve and from scripted providers."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from adapters import ADAPTERS
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import Quirks, Secret, Target
 from router.simulator import PROVIDERS, Simulator
-from router.simulator.weather import parse_script
-from router.upstream.model_catalogue import AT_ONCE, LISTINGS, is_listed, list_models, look
+from router.upstream.model_catalogue import LISTINGS, ModelList, list_models
 from router.upstream.transport import HttpTransport
-from tests.cli.test_cli import run
-from tests.http.apps import served
 from tests.support.rim import Providers
 from tests.support.scripted import Step, error
-from tests.support.small_registry import registry
 from tests.support.twelve import TWELVE, base_path
 
 KEY = "sk-live-canary-0123456789"
@@ -39,28 +32,34 @@ def target(name: str, base_url: str, key: str = KEY, model: str = "m", quirks: Q
     return Target(name, model, name, base_url, Secret(key), quirks=quirks or Quirks())
 
 
+async def names(target: Target, transport: HttpTransport) -> frozenset[str]:
+    """What a provider lists; fails where it gives an error instead."""
+    listed = await list_models(target, transport)
+    assert isinstance(listed, ModelList)
+    return listed.names
+
+
 def listing(*names: Any) -> Step:
     """A list of models in OpenAI's form."""
     body = json.dumps({"object": "list", "data": [{"id": name} for name in names]}).encode()
     return Step(headers={"Content-Type": "application/json"}, pieces=[body])
 
 
-# --- one list of models -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", TWELVE)
 async def test_each_of_the_twelve_lists_its_models(sky: Simulator, transport: HttpTransport, name: str) -> None:
-    listed = await list_models(target(name, sky.url + base_path(name)), transport)
+    listed = await names(target(name, sky.url + base_path(name)), transport)
     assert listed == frozenset(PROVIDERS[name].lists)
 
 
 @pytest.mark.parametrize("name", TWELVE)
-async def test_a_refused_key_is_told_where_the_provider_tells_it(
+async def test_a_refused_key_is_an_auth_error_unless_the_list_is_public(
     sky: Simulator, transport: HttpTransport, name: str
 ) -> None:
     listed = await list_models(target(name, sky.url + base_path(name), key="bad-key-of-tests"), transport)
     if LISTINGS.get(name) and LISTINGS[name].public and not LISTINGS[name].proof:
-        assert listed == frozenset(PROVIDERS[name].lists), "anybody may see it"
+        assert isinstance(listed, ModelList)
+        assert not listed.proves_key
+        assert listed.names == frozenset(PROVIDERS[name].lists), "anybody may see it"
     else:
         assert isinstance(listed, ProviderError)
         assert listed.kind is ErrorKind.AUTH
@@ -70,7 +69,7 @@ async def test_the_key_is_carried_as_the_registry_says(providers: Providers, tra
     (one,) = await providers(1)
     one.then(listing("m"))
     quirks = Quirks(auth_header="api-key")
-    assert await list_models(target("compatible", f"{one.url}/v1", quirks=quirks), transport) == frozenset({"m"})
+    assert await names(target("compatible", f"{one.url}/v1", quirks=quirks), transport) == frozenset({"m"})
     assert one.headers[0]["api-key"] == KEY
     assert "Authorization" not in one.headers[0]
 
@@ -88,7 +87,7 @@ async def test_the_key_is_carried_as_the_registry_says(providers: Providers, tra
         (Step(end="reset", pieces=[b"{"]), ErrorKind.BAD_RESPONSE),
     ],
 )
-async def test_whatever_comes_instead_of_a_list_is_an_error_and_no_exception(
+async def test_anything_but_a_list_is_returned_as_an_error(
     providers: Providers, transport: HttpTransport, step: Step, kind: ErrorKind
 ) -> None:
     (one,) = await providers(1)
@@ -98,169 +97,24 @@ async def test_whatever_comes_instead_of_a_list_is_an_error_and_no_exception(
     assert found.kind is kind
 
 
-async def test_nobody_there_is_an_error_too(transport: HttpTransport) -> None:
+async def test_an_unreachable_provider_is_returned_as_an_error(transport: HttpTransport) -> None:
     found = await list_models(target("compatible", "http://127.0.0.1:1/v1"), transport)
     assert isinstance(found, ProviderError)
     assert found.kind is ErrorKind.CONNECTION
 
 
-async def test_names_that_could_drive_a_terminal_are_no_names(providers: Providers, transport: HttpTransport) -> None:
+async def test_names_with_control_characters_are_left_out(providers: Providers, transport: HttpTransport) -> None:
     (one,) = await providers(1)
     one.then(listing("good", "\x1b[2Jbad", "x" * 5_000, "", None, 7, {"id": "y"}))
-    assert await list_models(target("compatible", f"{one.url}/v1"), transport) == frozenset({"good"})
+    assert await names(target("compatible", f"{one.url}/v1"), transport) == frozenset({"good"})
 
 
 def test_hugging_face_lists_models_without_their_backend() -> None:
     listed = frozenset({"openai/gpt-oss-120b", "nvidia/nemotron:free"})
-    assert is_listed(target("huggingface", "", model="openai/gpt-oss-120b:cheapest"), listed)
-    assert is_listed(target("openrouter", "", model="nvidia/nemotron:free"), listed)
-    assert not is_listed(target("openrouter", "", model="openai/gpt-oss-120b:free"), listed)
+    assert ModelList("huggingface", listed, proves_key=False).has("openai/gpt-oss-120b:cheapest")
+    assert ModelList("openrouter", listed, proves_key=True).has("nvidia/nemotron:free")
+    assert not ModelList("openrouter", listed, proves_key=True).has("openai/gpt-oss-120b:free")
 
 
-async def test_few_are_asked_at_once(transport: HttpTransport) -> None:
-    most = now = 0
-    everyone = asyncio.Event()
-
-    async def models(_: web.Request) -> web.Response:
-        nonlocal most, now
-        now += 1
-        most = max(most, now)
-        if now == AT_ONCE:
-            everyone.set()
-        await everyone.wait()
-        now -= 1
-        return web.json_response({"data": [{"id": "m"}]})
-
-    async with served([web.get("/v1/models", models)]) as app:
-        entries = "".join(
-            f"  p{number}: {{adapter: compatible, base_url: '{app.url}/v1', models: {{m: {{tier: cheap}}}}}}\n"
-            for number in range(3 * AT_ONCE)
-        )
-        found = await look(registry(f"version: 1\ntiers: {{cheap: {{}}}}\nproviders:\n{entries}"), transport, str)
-    assert most == AT_ONCE
-    assert len([finding for finding in found if "is ok" in finding.message]) == 3 * AT_ONCE
-
-
-# --- quorum check --live ----------------------------------------------------------------------------------------------
-
-
-def entry(name: str, url: str, *models: str, key: str = "GOOD_KEY", adapter: str = "", more: str = "") -> str:
-    listed = "".join(f"      {json.dumps(model)}: {{tier: cheap}}\n" for model in models)
-    return (
-        f"  {name}:\n    adapter: {adapter or name}\n    base_url: {url}\n    api_key: ${{{key}}}\n{more}"
-        f"    models:\n{listed}"
-    )
-
-
-@pytest.fixture
-def check(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs `quorum check --live` on providers of a registry."""
-    monkeypatch.setenv("GOOD_KEY", KEY)
-    monkeypatch.setenv("BAD_KEY", "bad-canary-9876543210")
-    monkeypatch.delenv("NO_KEY", raising=False)
-    path = tmp_path / "r.yaml"
-
-    async def checked(providers: str, *words: str) -> tuple[int, str, str]:
-        path.write_text(f"version: 1\ntiers: {{cheap: {{}}}}\nproviders:\n{providers}")
-        status, out, err = await asyncio.to_thread(run, capsys, "check", str(path), "--live", *words)
-        return status, out.replace(f"{path}:", ""), err
-
-    return checked
-
-
-def at(sky: Simulator, name: str, *models: str, **fields: str) -> str:
-    return entry(name, sky.url + base_path(name), *models, **fields)
-
-
-async def test_twelve_that_are_well_are_ok_and_nothing_is_generated(sky: Simulator, check: Any) -> None:
-    status, out, _ = await check("".join(at(sky, name, PROVIDERS[name].lists[0]) for name in TWELVE))
-
-    assert status == 0
-    for name in TWELVE:
-        assert f"note: {name} is ok, it lists 1 of 1 model(s)" in out
-        assert f"note: {PROVIDERS[name].lists[0]} is listed" in out
-    unproven = [name for name in TWELVE if f"{name} is ok, it lists 1 of 1 model(s); anybody may see its list" in out]
-    assert unproven == ["huggingface", "nvidia"]
-    assert {visit.method for visit in sky.seen.requests} == {"GET"}
-
-
-async def test_each_trouble_is_told_at_its_place(sky: Simulator, check: Any) -> None:
-    text = (
-        at(sky, "groq", "openai/gpt-oss-20b", "openai/gpt-oss-200b")
-        + at(sky, "mistral", "mistral-small-latest", key="BAD_KEY")
-        + at(sky, "xai", "grok-4.3", key="NO_KEY")
-        + at(sky, "openai", "gpt-6-luna", key="BAD_KEY", more="    enabled: false\n")
-        + entry("home", "http://127.0.0.1:1/v1", "qwen", adapter="compatible")
-    )
-    status, out, _ = await check(text)
-
-    assert status == 1
-    lines = out.splitlines()
-    assert "4:3: note: groq is ok, it lists 1 of 2 model(s)" in lines
-    assert "9:7: note: openai/gpt-oss-20b is listed" in lines
-    assert (
-        "10:7: warning: groq does not list openai/gpt-oss-200b among its 3 model(s), did you mean 'openai/gpt-oss-20b'?"
-    ) in lines
-    assert any(line.startswith("14:14: error: mistral refuses the key: ") for line in lines)
-    assert any("note: NO_KEY is not set: provider 'xai' gets no requests" in line for line in lines)
-    assert any("warning: home is unreachable: could not connect" in line for line in lines)
-    assert not any(" openai " in line for line in lines), "what is switched off is left alone"
-    assert "canary" not in out
-
-
-async def test_programs_and_github_get_it_too(sky: Simulator, check: Any) -> None:
-    text = at(sky, "groq", "openai/gpt-oss-20c") + at(sky, "mistral", "mistral-small-latest", key="BAD_KEY")
-
-    status, out, _ = await check(text, "--json")
-    document = json.loads(out)
-    assert (status, document["ok"]) == (1, False)
-    told = [(problem["line"], problem["severity"]) for problem in document["problems"]]
-    assert {(4, "note"), (9, "warning"), (13, "error")} <= set(told)
-
-    status, out, _ = await check(text, "--format", "github")
-    assert status == 1
-    assert {"::notice", "::warning", "::error"} == {line.split(" ")[0] for line in out.splitlines()}
-
-
-async def test_warnings_alone_do_not_fail_it(sky: Simulator, check: Any) -> None:
-    sky.state.set_weather(parse_script({"groq": "outage"}, PROVIDERS))
-    status, out, _ = await check(at(sky, "groq", "openai/gpt-oss-20b"))
-    assert status == 0
-    assert "warning: groq could not be asked for its models" in out
-
-
-async def test_a_provider_that_repeats_the_key_or_drives_terminals_is_not_repeated(
-    providers: Providers, check: Any
-) -> None:
-    (one,) = await providers(1)
-    one.then(error(401, f"wrong key {KEY}\x1b[2J"))
-    status, out, _ = await check(entry("evil", f"{one.url}/v1", "m", adapter="compatible"))
-    assert status == 1
-    assert "evil refuses the key" in out
-    assert KEY not in out
-    assert "\x1b" not in out
-
-
-async def test_one_without_a_list_is_no_trouble(providers: Providers, check: Any) -> None:
-    (one,) = await providers(1)
-    one.then(error(404, "no route"))
-    status, out, _ = await check(entry("azure", f"{one.url}/v1", "m", adapter="compatible"))
-    assert status == 0
-    assert "note: azure answers, but it has no list of models" in out
-
-
-async def test_a_broken_file_is_told_and_nobody_is_asked(sky: Simulator, check: Any) -> None:
-    status, out, _ = await check(at(sky, "groq", "openai/gpt-oss-20b").replace("adapter", "adaptor"))
-    assert status == 1
-    assert "did you mean 'adapter'?" in out
-    assert list(sky.seen.requests) == []
-
-
-async def test_live_without_the_environment_is_a_wrong_use(sky: Simulator, check: Any) -> None:
-    status, _, err = await check(at(sky, "groq", "m"), "--no-env")
-    assert status == 2
-    assert len(err.splitlines()) == 1
-
-
-def test_every_listing_is_of_an_adapter_we_have() -> None:
+def test_every_listing_belongs_to_an_adapter_of_ours() -> None:
     assert LISTINGS.keys() <= ADAPTERS.keys()

@@ -1,4 +1,4 @@
-"""The sockets to providers: reused when an answer is complete, never trusted, and silent about what they carry."""
+"""The transport: sockets are reused only after a complete answer, answers bounded, errors show no URL and no key."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def failure(transport: HttpTransport, url: str, connect_s: float = 1) -> P
 # --- one pool per provider --------------------------------------------------------------------------------------------
 
 
-async def test_a_socket_is_used_again_after_every_kind_of_complete_answer(
+async def test_a_socket_is_reused_after_every_kind_of_complete_answer(
     start_daemon: Start, providers: Providers
 ) -> None:
     (one,) = await providers(1)
@@ -73,7 +73,7 @@ async def test_a_socket_is_used_again_after_every_kind_of_complete_answer(
     assert len(one.connections) == 1
 
 
-async def test_a_socket_whose_answer_did_not_end_is_not_used_again(start_daemon: Start, providers: Providers) -> None:
+async def test_a_socket_with_an_incomplete_answer_is_not_reused(start_daemon: Start, providers: Providers) -> None:
     (one,) = await providers(1)
     one.then(stream("one", end="stay"), HANG, stream("two"))
     quorum = await start_daemon(seats([one], first_token="200ms"))
@@ -156,13 +156,13 @@ async def blackhole() -> AsyncIterator[str]:
                 filler.close()
 
 
-async def test_a_refused_connection_sent_nothing(transport: HttpTransport, refused: str) -> None:
+async def test_a_refused_connection_is_not_sent(transport: HttpTransport, refused: str) -> None:
     caught = await failure(transport, refused)
     assert isinstance(caught, NotSent)
     assert (caught.kind, caught.message) == (ErrorKind.CONNECTION, "could not connect: Connection refused")
 
 
-async def test_connecting_takes_no_longer_than_its_limit(transport: HttpTransport) -> None:
+async def test_connecting_takes_no_longer_than_its_timeout(transport: HttpTransport) -> None:
     loop = asyncio.get_running_loop()
     async with blackhole() as url:
         began = loop.time()
@@ -173,8 +173,8 @@ async def test_connecting_takes_no_longer_than_its_limit(transport: HttpTranspor
 
 
 @pytest.mark.parametrize("url", ["http://", "not a url", "ftp://127.0.0.1"])
-async def test_what_is_no_url_sends_nothing(transport: HttpTransport, url: str) -> None:
-    with pytest.raises(NotSent, match="could not connect: the provider's base URL is not a URL"):
+async def test_a_malformed_url_is_not_sent(transport: HttpTransport, url: str) -> None:
+    with pytest.raises(NotSent, match="could not connect: the provider's base_url is not an http or https URL"):
         await transport.send(HttpRequest("POST", url, {"Authorization": KEY}, b""), provider="p", connect_s=1)
 
 
@@ -221,7 +221,7 @@ NO_ANSWER = {
 
 
 @pytest.mark.parametrize(("step", "kind"), NO_ANSWER.values(), ids=NO_ANSWER)
-async def test_what_is_no_answer_is_an_error_of_its_kind(
+async def test_each_malformed_answer_is_an_error_of_its_kind(
     transport: HttpTransport, providers: Providers, step: Step, kind: ErrorKind
 ) -> None:
     (one,) = await providers(1)
@@ -256,7 +256,7 @@ def packed(encoding: str, piece: bytes, times: int = 1) -> bytes:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-async def test_a_compressed_answer_is_read_although_none_was_asked_for(
+async def test_a_compressed_answer_is_read_although_identity_was_asked_for(
     transport: HttpTransport, providers: Providers, encoding: str
 ) -> None:
     (one,) = await providers(1)
@@ -278,7 +278,7 @@ def peak_bytes() -> int:
 @pytest.mark.skipif(not (PROCESS / "clear_refs").exists(), reason="only Linux tells the peak of a moment")
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 @pytest.mark.parametrize("head", [{}, SSE], ids=["whole", "stream"])
-async def test_a_bomb_meets_the_bound_and_not_the_memory(
+async def test_a_decompression_bomb_hits_the_bound_before_it_fills_memory(
     start_daemon: Start, providers: Providers, encoding: str, head: dict[str, str]
 ) -> None:
     (one,) = await providers(1)

@@ -1,4 +1,4 @@
-"""The analyst's page is true: its queries run and find something, and its tables are the tables."""
+"""docs/vote-log.md is true: its queries run and find rows, and it names every table and kind of failure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def history(log: VoteLog) -> None:
     assert await log.flush(60)
 
 
-def test_there_are_five() -> None:
+def test_the_page_answers_five_questions() -> None:
     assert len(QUERIES) == 5
 
 

@@ -1,4 +1,4 @@
-"""What the daemon asks of its own log."""
+"""The daemon's own queries of the vote log."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_a_request_without_votes_has_none(log: VoteLog, postgres: Postgres
     assert found["votes"] == []
 
 
-async def test_what_is_unknown_or_no_uuid_is_none(postgres: Postgres) -> None:
+async def test_an_unknown_id_or_one_that_is_no_uuid_gives_none(postgres: Postgres) -> None:
     assert await get_request(postgres, new_id(SYSTEM_CLOCK)) is None
     for text in ("", "42", "'; DROP TABLE quorum.votes; --", "\0"):
         assert await get_request(postgres, text) is None

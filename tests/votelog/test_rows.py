@@ -1,9 +1,8 @@
-"""Rows and ids: whatever is put into a row, its record is one that Postgres takes."""
+"""Rows: whatever values a row has, Postgres accepts its record."""
 
 from __future__ import annotations
 
 import math
-import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,25 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.clock import SYSTEM_CLOCK, Clock, utc
-from router.core.ids import new_id
 from router.votelog.clean import clean_json
 from router.votelog.rows import TABLES, VoteRow
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-
-
-def test_an_id_is_a_uuid_of_version_7_that_holds_its_millisecond() -> None:
-    made = uuid.UUID(new_id(Clock(wall=lambda: 1_700_000_000.123)))
-    assert (made.version, made.variant) == (7, uuid.RFC_4122)
-    assert made.int >> 80 == 1_700_000_000_123
-
-
-def test_ids_sort_by_time_and_do_not_repeat() -> None:
-    times = [1_700_000_000 + step / 500 for step in range(500)]
-    ids = [new_id(Clock(wall=lambda now=now: now)) for now in times]  # type: ignore[misc]
-    assert ids == sorted(ids)
-    assert len({new_id(SYSTEM_CLOCK) for _ in range(10_000)}) == 10_000
 
 
 def stored(**facts: Any) -> dict[str, Any]:
@@ -110,7 +94,3 @@ def test_json_is_never_refused_and_never_holds_a_nul(value: Any) -> None:
 def test_a_record_has_the_values_in_the_order_of_the_columns() -> None:
     facts = {"vote_id": "v", "outcome": "ok", "sent": False, "ballot": None, "weight": 1.5}
     assert stored(**facts) == facts
-
-
-def test_utc() -> None:
-    assert utc(0.0) == datetime(1970, 1, 1, tzinfo=UTC)

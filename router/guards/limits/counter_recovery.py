@@ -18,7 +18,7 @@ from router.guards.limits.local_counters import Mark
 from router.guards.limits.redis_counters import Counting, ServerTime
 from router.guards.limits.windows import Rolling
 from router.stores.errors import StoreError
-from router.votelog.queries import Spent
+from router.votelog.queries import SpentInPeriod
 
 WAIT_S = 0.25  # a request waits no longer for a counter; its seeding goes on
 _AGAIN_AFTER_S = 1.0  # a log that could not be asked is not asked by every request
@@ -26,7 +26,7 @@ _AGAIN_AFTER_S = 1.0  # a log that could not be asked is not asked by every requ
 _LATE_S = 0.005  # answers from before the counter was lost may still be on their way, and tell of calls it counted
 _ROUNDS = 3  # where the counter lives already, and is told of what this replica knows, calls go on meanwhile
 
-AskLog = Callable[[str, str | None, datetime, timedelta], Awaitable[Iterable[Spent]]]
+AskLog = Callable[[str, str | None, datetime, timedelta], Awaitable[Iterable[SpentInPeriod]]]
 """What was sent to a provider (and model, or any) since a moment, by buckets of a width; raises `StoreError`."""
 
 

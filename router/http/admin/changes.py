@@ -1,4 +1,4 @@
-"""`GET /v1/weather/changes`: when providers and models came into another state, and why."""
+"""`GET /v1/weather/changes`: when the state of providers and models changed, and why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from aiohttp import web
 
 from router.core.clock import Clock
 from router.http.admin.log_query import FLUSH_S, limit, refuse_unknown, since, store_errors_told
-from router.http.openai.models import json_response
+from router.http.body import json_response
 from router.stores.postgres import Postgres
 from router.votelog import queries
 from router.votelog.writer import VoteLog

@@ -1,4 +1,4 @@
-"""`POST /v1/drain` and `POST /v1/undrain`: a person takes a provider or a model out of service, or puts it back."""
+"""`POST /v1/drain` and `/v1/undrain`: an operator takes a provider or a model out of service, or puts it back."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from router.core.clock import Clock
 from router.core.registry import Provider, Registry, Seat
 from router.core.text import did_you_mean
 from router.http.admin.seat_state import told
-from router.http.body import read_json_body
+from router.http.body import json_response, read_json_body
 from router.http.errors import ApiError
-from router.http.openai.models import json_response
 from router.http.values import invalid, named, quoted, typed
 
 MAX_REASON_CHARS = 200

@@ -1,4 +1,4 @@
-"""Is the daemon alive, ready, healthy; and its metrics. A store that is away makes it degraded, never unready."""
+"""Liveness, readiness, health and metrics. A store that is away makes the daemon degraded, never unready."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 from aiohttp import web
 
-from router.http.openai.models import json_response
-from router.observe.metrics import Telemetry
+from router.http.body import json_response
+from router.observe.metrics import Metrics
 
 
-class ProbesApi:
+class HealthApi:
     """`/livez`, `/readyz`, `/healthz`, `/metrics`. `health` tells each part's state, `ready` why we are not."""
 
     def __init__(
-        self, *, ready: Callable[[], str | None], health: Callable[[], Mapping[str, Any]], telemetry: Telemetry
+        self, *, ready: Callable[[], str | None], health: Callable[[], Mapping[str, Any]], metrics: Metrics
     ) -> None:
         self._ready = ready
         self._health = health
-        self._telemetry = telemetry
+        self._metrics = metrics
 
     async def livez(self, _: web.Request) -> web.Response:
         """200 while the process runs its loop."""
@@ -37,5 +37,5 @@ class ProbesApi:
     async def metrics(self, _: web.Request) -> web.Response:
         """Prometheus' text format."""
         return web.Response(
-            body=self._telemetry.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+            body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )

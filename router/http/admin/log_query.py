@@ -1,4 +1,4 @@
-"""What questions to the vote log have in common: their parameters, and what is said while it cannot be read."""
+"""Query parameters of requests to the vote log, and the error while it cannot be read."""
 
 from __future__ import annotations
 

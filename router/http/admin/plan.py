@@ -1,4 +1,4 @@
-"""`POST /v1/plan`: a dry run of a chat request: who would be asked, who would not and why, and the price at most."""
+"""`POST /v1/plan`: a dry run of a chat request: its seats, the models left out and why, and the most it may cost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from router.core.context import Options
 from router.core.plan import Exclusion, Plan
 from router.core.registry import Registry, Seat
 from router.http.admin.seat_state import moment
-from router.http.body import read_json_body
-from router.http.openai.models import json_response
+from router.http.body import json_response, read_json_body
 from router.http.openai.request import parse_chat
 from router.http.options import resolve_options
 from router.routing.cost_ceiling import worst_case
@@ -22,7 +21,7 @@ from router.routing.planner import Dropped
 
 
 class MakePlan(Protocol):
-    """Finds who could answer a request now, as a stream or in one piece."""
+    """Plans a request as of now, to be answered as a stream or in one piece."""
 
     def __call__(
         self, registry: Registry, options: Options, request: ChatRequest, /, *, streamed: bool = False
@@ -30,9 +29,9 @@ class MakePlan(Protocol):
 
 
 class PlanApi:
-    """Plans as the chat endpoint does, with the same checks of the same body and headers, and calls nobody.
+    """Plans as the chat endpoint does, with the same checks of the same body and headers, and sends nothing.
 
-    `doubt` says why a seat is asked after the others, `headroom` which part of its limits is left, 0 to 1.
+    `doubt` says why a seat is asked after the others, `headroom` the share of its limits that is left, 0 to 1.
     """
 
     def __init__(

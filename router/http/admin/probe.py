@@ -1,4 +1,4 @@
-"""`POST /v1/probe`: asks every model now how it is, because a person wants to know."""
+"""`POST /v1/probe`: probes every model now, for an operator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from healthcheck.verdicts import Finding
 from router.core.registry import Registry
 from router.guards.guards import Guards
 from router.http.admin.seat_state import state_of
-from router.http.openai.models import json_response
+from router.http.body import json_response
 
 
 class ProbeApi:

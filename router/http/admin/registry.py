@@ -1,10 +1,10 @@
-"""`GET /v1/registry` shows the registry in force; `POST /v1/reload` reads it again now, and says what came of it."""
+"""`GET /v1/registry` shows the registry in force; `POST /v1/reload` reads the file again and returns the result."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from router.http.openai.models import json_response
+from router.http.body import json_response
 from router.registry.watch import RegistryHolder
 
 

@@ -1,12 +1,13 @@
-"""What the guards know of one seat, as JSON: the words that the weather, plans and drains have in common."""
+"""The state of one seat as JSON, as `/v1/weather`, plans and drains show it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from router.core.block import LEAKING, Block
 from router.core.clock import utc
-from router.core.registry import Seat
+from router.core.registry import Registry, Seat
 from router.guards.guards import Guards
 from router.guards.limits.counters import LimitLeft
 
@@ -22,6 +23,11 @@ def told(block: Block | None) -> dict[str, Any]:
 def state_of(seat: Seat, guards: Guards) -> Block:
     """The state that is shown of a seat: what blocks it, or what else is to be known of it."""
     return guards.block(seat) or (LEAKING if guards.leaks(seat) else CLEAR)
+
+
+def states(registry: Registry, guards: Guards) -> Mapping[tuple[str, str], str]:
+    """The state of every (provider, model), for health and metrics."""
+    return {(seat.provider.id, seat.model.id): state_of(seat, guards).state for seat in registry.seats.values()}
 
 
 def conditions(seat: Seat, guards: Guards) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How the daemon itself is doing: what `/readyz`, `/healthz` and `/metrics` read from its parts."""
+"""The daemon's own state, read from its parts for `/readyz`, `/healthz` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client.core import Metric
 
 from router.guards.guards import Guards
-from router.http.admin.weather import WeatherApi
+from router.http.admin.seat_state import states
 from router.http.middleware import Admission
 from router.http.server.load_shedding import Gate
 from router.observe.metrics import gauge
@@ -30,7 +30,6 @@ class Status:
         registry: RegistryHolder,
         stores: Stores,
         votes: VoteLog,
-        weather: WeatherApi,
         guards: Guards,
         admission: Admission,
         gate: Gate,
@@ -38,7 +37,6 @@ class Status:
         self._registry = registry
         self._stores = stores
         self._votes = votes
-        self._weather = weather
         self._guards = guards
         self._admission = admission
         self._gate = gate
@@ -51,8 +49,8 @@ class Status:
         """Every part's state; `status` is `ok` only when all is as it should be."""
         stores, registry, counts = self._stores.state(), self._registry.current, self._votes.counts
         problems = [str(problem) for problem in self._registry.last_error]
-        states = Counter(self._weather.states().values())
-        well = states["clear"] and not any(states[state] for state in _TROUBLE)
+        found = Counter(states(self._registry.current, self._guards).values())
+        well = found["clear"] and not any(found[state] for state in _TROUBLE)
         up = all(store["up"] for store in stores.values())
         good = up and well and not problems and not counts.lost and not self._gate.shedding
         return {
@@ -65,7 +63,7 @@ class Status:
                 "problems": problems,
                 "warnings": list(registry.warnings),
             },
-            "models": dict(states),
+            "models": dict(found),
             "limits": {"degraded": self._guards.ledger.degraded, "local_grants": self._guards.ledger.local_grants},
             "load": self._gate.state(),
             "vote_log": {
@@ -129,7 +127,7 @@ class Status:
             [
                 ([provider, state], float(number))
                 for (provider, state), number in Counter(
-                    (provider, state) for (provider, _), state in self._weather.states().items()
+                    (provider, state) for (provider, _), state in states(self._registry.current, self._guards).items()
                 ).items()
             ],
         )

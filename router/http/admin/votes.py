@@ -7,8 +7,8 @@ from aiohttp import web
 from router.core.clock import Clock
 from router.core.text import did_you_mean
 from router.http.admin.log_query import FLUSH_S, limit, refuse_unknown, since, store_errors_told
+from router.http.body import json_response
 from router.http.errors import ApiError
-from router.http.openai.models import json_response
 from router.http.values import invalid
 from router.stores.postgres import Postgres
 from router.votelog import queries

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -10,7 +10,7 @@ from aiohttp import web
 from router.core.registry import Model, Provider, Registry
 from router.guards.guards import Guards
 from router.http.admin.seat_state import conditions, state_of, told
-from router.http.openai.models import json_response
+from router.http.body import json_response
 
 
 class WeatherApi:
@@ -25,13 +25,6 @@ class WeatherApi:
         registry = self._registry()
         providers = [self._provider(registry, provider) for provider in registry.providers.values()]
         return json_response({"registry": registry.short_hash, "providers": providers})
-
-    def states(self) -> Mapping[tuple[str, str], str]:
-        """The state of every (provider, model), for metrics."""
-        return {
-            (seat.provider.id, seat.model.id): state_of(seat, self._guards).state
-            for seat in self._registry().seats.values()
-        }
 
     def _provider(self, registry: Registry, provider: Provider) -> dict[str, Any]:
         models = [self._model(registry, provider, model) for model in provider.models.values()]

@@ -1,36 +1,33 @@
-"""The wire out: a decision as OpenAI's `chat.completion`, with the `quorum` object that tells how it came about."""
+"""A decision as OpenAI's `chat.completion`, with the `quorum` object that tells how the answer came about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from adapters.types import Answer, ToolCall, Usage
-from router.core.decision import Choice, Mark
-from router.core.plan import Plan
-from router.core.vote import Vote, spent
+from router.core.context import RequestContext
+from router.core.decision import Decision, Mark
+from router.core.vote import Vote
 from router.http.openai.reasoning_details import sealed
 
 
-def completion(
-    request_id: str, created: int, decision: Choice, plan: Plan, quorum: Mapping[str, Any]
-) -> dict[str, Any]:
+def completion(context: RequestContext, winner: Vote, quorum: Mapping[str, Any]) -> dict[str, Any]:
     """The whole answer as a `chat.completion` object."""
-    answer, winner = decision.answer, decision.winner
+    answer = winner.answer
     assert answer is not None
-    assert winner is not None
     content = None if answer.tool_calls and not answer.text else answer.text
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": answer.refusal or None}
     if answer.tool_calls:
         message["tool_calls"] = [tool_call(call) for call in answer.tool_calls]
     if answer.reasoning_details:
         message["reasoning_details"] = sealed(answer.reasoning_details)
-    if plan.options.include_reasoning and answer.reasoning:
+    if context.options.include_reasoning and answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     return {
-        "id": completion_id(request_id),
+        "id": completion_id(context.id),
         "object": "chat.completion",
-        "created": created,
+        "created": int(context.created_at),
         "model": model_of(winner),
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish_reason}],
         "usage": usage(winner.usage),
@@ -72,36 +69,34 @@ def usage(tokens: Usage) -> dict[str, Any]:
     }
 
 
-def quorum_object(
-    request_id: str, decision: Choice, plan: Plan, votes: Sequence[Vote], dropped: tuple[str, ...]
-) -> dict[str, Any]:
+def quorum_object(context: RequestContext, decision: Decision, dropped: tuple[str, ...]) -> dict[str, Any]:
     """How the answer came about; with `explain` also every vote and every seat that was left out."""
-    whole = spent(votes)
+    choice, spent, options = decision.choice, decision.spent, decision.plan.options
     told: dict[str, Any] = {
-        "request_id": request_id,
-        "strategy": plan.options.strategy,
-        "tier": plan.options.tier,
-        "provider": decision.winner.seat.provider.id if decision.winner else None,
-        "registry": plan.registry.short_hash,
-        "attempts": len(votes),
-        "votes_cast": whole.ok,
-        "votes_planned": decision.votes_planned,
-        "agreement": None if decision.agreement is None else round(decision.agreement, 4),
-        "quorum_met": decision.quorum_met,
-        "low_confidence": decision.low_confidence,
-        "cost_usd": None if whole.cost_usd is None else round(whole.cost_usd, 9),
-        "total_usage": {"input_tokens": whole.input_tokens, "output_tokens": whole.output_tokens},
+        "request_id": context.id,
+        "strategy": options.strategy,
+        "tier": options.tier,
+        "provider": choice.winner.seat.provider.id if choice.winner else None,
+        "registry": context.registry.short_hash,
+        "attempts": len(decision.votes),
+        "votes_cast": spent.ok,
+        "votes_planned": choice.votes_planned,
+        "agreement": None if choice.agreement is None else round(choice.agreement, 4),
+        "quorum_met": choice.quorum_met,
+        "low_confidence": choice.low_confidence,
+        "cost_usd": None if spent.cost_usd is None else round(spent.cost_usd, 9),
+        "total_usage": {"input_tokens": spent.input_tokens, "output_tokens": spent.output_tokens},
     }
-    if decision.answer_key is not None:
-        told["answer_key"] = decision.answer_key
-    if decision.flags:
-        told["flags"] = list(decision.flags)
+    if choice.answer_key is not None:
+        told["answer_key"] = choice.answer_key
+    if choice.flags:
+        told["flags"] = list(choice.flags)
     if dropped:
         told["dropped"] = list(dropped)
-    if plan.options.explain:
-        told["votes"] = [explained(vote, decision.marks.get(vote.vote_id)) for vote in votes]
-        told.update(decision.details)
-        told["excluded"] = [exclusion.as_dict() for exclusion in plan.excluded]
+    if options.explain:
+        told["votes"] = [explained(vote, choice.marks.get(vote.vote_id)) for vote in decision.votes]
+        told.update(choice.details)
+        told["excluded"] = [exclusion.as_dict() for exclusion in decision.plan.excluded]
     return told
 
 
@@ -128,31 +123,3 @@ def explained(vote: Vote, mark: Mark | None = None) -> dict[str, Any]:
         "cost_usd": vote.cost_usd,
         "text": answer.text if vote.answer else None,
     }
-
-
-def route_headers(
-    request_id: str, plan: Plan, attempts: int, provider: str | None, model: str | None, dropped: Iterable[str] = ()
-) -> dict[str, str]:
-    """The headers that every answer carries once its facts are known."""
-    headers = {
-        "X-Request-Id": request_id,
-        "X-Quorum-Strategy": plan.options.strategy,
-        "X-Quorum-Tier": plan.options.tier,
-        "X-Quorum-Attempts": str(attempts),
-        "X-Quorum-Registry": plan.registry.short_hash,
-    }
-    if provider is not None:
-        headers["X-Quorum-Provider"] = provider
-    if model is not None:
-        headers["X-Quorum-Model"] = _safe(model, 128)
-    if dropped:
-        headers["X-Quorum-Dropped-Params"] = _safe(", ".join(dropped), 512)
-    return headers
-
-
-def _safe(text: str, limit: int) -> str:
-    """What comes from outside, as far as it is safe in a header."""
-    cut = text[:limit]
-    if cut.isascii() and cut.isprintable():
-        return cut
-    return "".join(char for char in cut if char.isascii() and char.isprintable())

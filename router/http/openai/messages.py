@@ -1,4 +1,4 @@
-"""The conversation of a chat request: OpenAI's messages, their parts and tool calls, as canonical values."""
+"""Messages of a chat request: OpenAI's roles, content parts and tool calls, as canonical values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, cast, get_args
 
-from adapters.types import Image, Message, Opaque, Part, Role, Text, ToolCall
+from adapters.types import ContentPart, Image, Message, Opaque, Role, Text, ToolCall
 from router.core.text import did_you_mean
 from router.http.openai.reasoning_details import read_reasoning_details
 from router.http.values import bounded, invalid, named, typed
@@ -54,7 +54,7 @@ def _message(item: Any, at: str) -> Message:
     )
 
 
-def _content(value: Any, at: str) -> tuple[Part, ...]:
+def _content(value: Any, at: str) -> tuple[ContentPart, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
@@ -64,7 +64,7 @@ def _content(value: Any, at: str) -> tuple[Part, ...]:
     return tuple(_part(part, f"{at}[{index}]") for index, part in enumerate(value))
 
 
-def _part(part: Any, at: str) -> Part:
+def _part(part: Any, at: str) -> ContentPart:
     kind = part.get("type") if isinstance(part, dict) else None
     match kind:
         case "text" | "refusal":
@@ -111,7 +111,7 @@ def _tool_call(call: Any, at: str) -> ToolCall:
 
 
 def _signature(call: Mapping[str, Any]) -> str | None:
-    """The proof of thinking that we handed out with the call, in the form that Gemini's OpenAI surface uses."""
+    """The thought signature that we returned with the call, where Gemini's OpenAI endpoint has it."""
     extra = call.get("extra_content")
     google = extra.get("google") if isinstance(extra, dict) else None
     signature = google.get("thought_signature") if isinstance(google, dict) else None

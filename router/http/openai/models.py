@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from router.core.registry import Registry
+from router.http.body import json_response
 from router.http.options import model_names, parse_model
 
 
@@ -35,8 +35,3 @@ class ModelsApi:
         seat = registry.seats.get(name)
         owner = seat.provider.id if seat else "quorum"
         return {"id": name, "object": "model", "created": self._created, "owned_by": owner}
-
-
-def json_response(document: Any, status: int = 200) -> web.Response:
-    """A JSON answer; whatever JSON has no word for is written as text."""
-    return web.Response(status=status, body=orjson.dumps(document, default=str), content_type="application/json")

@@ -1,4 +1,4 @@
-"""The parameters of a chat request that pass through to the model, and what each of them may be."""
+"""Parameters of a chat request that pass through to the model, and the values each may have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reasoning details on our wire: OpenRouter's field for them, in which a caller hands back what it got, unread.
+"""`reasoning_details`: OpenRouter's field in which a caller returns the reasoning of a tool loop, unread.
 
 What a provider signed holds its thoughts in plain words, and no answer shows those unless they were asked for. So it
 goes out sealed: as an encrypted detail whose `data` is `quorum.<maker>.<base64 of the provider's own JSON>`.

@@ -1,4 +1,4 @@
-"""The wire in: a chat request's body as canonical values, checked so that every mistake gets one clear sentence."""
+"""Parses the body of a chat request into canonical values; every mistake gets one clear sentence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KNOWN_FIELDS = ROUTING_FIELDS | _OWN_FIELDS | PARAMS
 
 
 class ChatBody:
-    """A parsed body: the canonical `request`, and beside it what to route by, how to stream, what was ignored."""
+    """A parsed body: the canonical `request`, the options to route by, how to stream, and the ignored fields."""
 
     __slots__ = ("dropped", "include_usage", "model", "request", "routing", "stream")
 
@@ -59,7 +59,7 @@ def parse_chat(body: bytes) -> ChatBody:
 
 
 def _unknown_fields(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Fields we do not know are ignored and reported, unless they look like a slip of the pen: then better say so."""
+    """Names of fields that are not known: they are ignored and reported; one that looks like a typo is a 400."""
     unknown = document.keys() - KNOWN_FIELDS
     if not unknown:
         return ()

@@ -1,4 +1,4 @@
-"""The tools of a chat request, and the form its answer must have, as canonical values."""
+"""Tools, `tool_choice` and `response_format` of a chat request, as canonical values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The HTTP server with bounds of its own: slow callers, too many connections, and malformed requests cost little.
+"""One HTTP connection under bounds: slow headers, slow readers, too many connections, malformed requests.
 
-It relies on internals of aiohttp 3.14 (`_connections`, `_request_count`, `_waiter`, `_next_keepalive_close_time`,
-`_handle`, `_make_request`), which is why `pyproject.toml` pins that version;
+aiohttp has no such bounds, so this relies on internals of aiohttp 3.14 (`_connections`, `_request_count`, `_waiter`,
+`_next_keepalive_close_time`, `_handle`, `_make_request`), which is why `pyproject.toml` pins that version;
 `tests/http/server/test_connection.py` holds the behaviour.
 """
 
@@ -16,40 +16,40 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
 from router.http.errors import ApiError, error_response
-from router.http.server.delayed_reject import HOLD_S, Holding
+from router.http.server.delayed_reject import DELAY_S, DelayedRejects
 from router.http.server.framing import Framing
 
 HEADER_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 60.0  # for the caller to take a response that is complete
 IDLE_TIMEOUT_S = 75.0  # between two requests on one connection; above the keep-alive of common load balancers
 MAX_CONNECTIONS = 8_000  # two sockets a request stay within a usual limit of 20,000 open files
-_HOLD_UNTIL_FULL = 0.5  # beyond this those who wait for a refusal might soon take the places of others
-_MAX_UNTAKEN_BYTES = 64 * 1024  # of refusals that their caller does not read
+_DELAY_UNTIL_FULL = 0.5  # beyond this share, connections that wait for a refusal could take the places of others
+_MAX_UNREAD_BYTES = 64 * 1024  # of refusals that a caller does not read
 
 
-class Door(Protocol):
-    """Who decides of a request when its head has come, before anything of it is parsed."""
+class EarlyReject(Protocol):
+    """Rejects a request as soon as its head has come, before anything of it is parsed or its body is read."""
 
     def watches(self, line: bytes) -> bool:
-        """Whether a request that begins with this line has to enter."""
+        """Whether a request with this request line takes a place, and so may be rejected."""
 
     def enter(self) -> bytes | None:
-        """Lets a request in, which has to leave at its end; or gives the whole response that turns it away."""
+        """Takes a place for a request, to be given back by `leave`; else the whole response that rejects it."""
 
     def leave(self) -> None:
-        """A request that entered has been answered, or its caller has gone."""
+        """Gives a place back: the request has been answered, or its caller has gone."""
 
 
 class _Handler(RequestHandler):
-    """A connection that ends when headers, once begun, do not arrive in time, or a response is not taken in time."""
+    """A connection that is aborted when headers, once begun, or the reading of a response take too long."""
 
     __slots__ = (
         "_answered",
-        "_door",
+        "_delayed",
+        "_early_reject",
         "_framing",
         "_header_timeout_s",
         "_header_timer",
-        "_held",
         "_open_to_new",
         "_refused",
         "_send_timeout_s",
@@ -63,13 +63,13 @@ class _Handler(RequestHandler):
         self._send_timeout_s = manager.send_timeout_s
         self._open_to_new = manager.fullness < 1
         self._header_timer: asyncio.TimerHandle | None = None
-        self._door = manager.door
+        self._early_reject = manager.early_reject
         self._framing = Framing()
         self._answered = 0
         self._server = manager
-        self._held: bytes | None = None  # a refusal that has not been told yet
-        self._refused = False  # the request under way was turned away, and the rest of it is dropped when it comes
-        self.entered = False  # the request under way came in by the door
+        self._delayed: bytes | None = None  # a refusal that has not been sent yet
+        self._refused = False  # the request under way was rejected, and the rest of it is dropped when it comes
+        self.entered = False  # the request under way took a place
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -79,8 +79,8 @@ class _Handler(RequestHandler):
             self._abort()
 
     def data_received(self, data: bytes) -> None:
-        if data and self._door and self._framing.plain and not self._close:
-            data = self._let_in(self._door, data)
+        if data and self._early_reject and self._framing.plain and not self._close:
+            data = self._admit(self._early_reject, data)
             if not data:
                 return
         before = self._request_count
@@ -93,7 +93,7 @@ class _Handler(RequestHandler):
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Sends what is left of a response; a caller who does not take it in time loses the connection."""
+        """Sends what is left of a response; a caller who does not read it in time loses the connection."""
         timer = self._loop.call_later(self._send_timeout_s, self._abort)
         try:
             return await super().finish_response(request, resp, start_time)
@@ -110,7 +110,7 @@ class _Handler(RequestHandler):
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """What aiohttp could not parse gets our error object and no stack in the log: anyone can send it at will."""
+        """Answers what aiohttp could not parse with our error object; logs no stack, since anyone can send it."""
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun, an error cannot follow it")
         if exc is not None and status >= 500:
@@ -121,7 +121,7 @@ class _Handler(RequestHandler):
         return error_response(ApiError(status, "bad_http", f"not an HTTP request this server accepts{said}"), "")
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Logs what nobody foresaw; a body that is not what its headers say has been answered and is no news."""
+        """Logs unforeseen exceptions; a body that is not encoded as its headers say has been answered already."""
         if not isinstance(kwargs.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*args, **kwargs)
 
@@ -130,19 +130,19 @@ class _Handler(RequestHandler):
         self.keep_alive(False)
         self._close = True
 
-    def _let_in(self, door: Door, data: bytes) -> bytes:
-        """What is left to read of these bytes without a request that is turned away, at a fiftieth of its cost."""
+    def _admit(self, reject: EarlyReject, data: bytes) -> bytes:
+        """The bytes left to parse: those of a rejected request are dropped, at a fiftieth of what parsing costs."""
         if self._refused:
             data = self._framing.skip(data)
             self._end_refusal_if_all_came()
         if data:
-            self._tell_refusal()  # before anything else is answered
+            self._send_refusal()  # before anything else is answered
         # A refusal must not overtake an answer: all requests before it have to be answered.
         if not data or not self._framing.begins(data) or self._answered < self._request_count:
             return data
-        if not door.watches(data[: data.index(b"\r")]):
+        if not reject.watches(data[: data.index(b"\r")]):
             return data
-        refusal = door.enter()
+        refusal = reject.enter()
         self.entered = refusal is None
         if refusal is None:
             return data
@@ -155,17 +155,17 @@ class _Handler(RequestHandler):
         if self._refused and self._header_timer is None:
             self._arm()
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        self._held = refusal
-        if self._server.holding is None or self._server.fullness > _HOLD_UNTIL_FULL:
-            self._tell_refusal()
+        self._delayed = refusal
+        if self._server.delayed_rejects is None or self._server.fullness > _DELAY_UNTIL_FULL:
+            self._send_refusal()
         else:
-            self._server.holding.hold(self._tell_refusal)
+            self._server.delayed_rejects.add(self._send_refusal)
 
-    def _tell_refusal(self) -> None:
-        refusal, self._held = self._held, None
+    def _send_refusal(self) -> None:
+        refusal, self._delayed = self._delayed, None
         if refusal is not None and self.transport is not None:
             self.transport.write(refusal)
-            if self.transport.get_write_buffer_size() > _MAX_UNTAKEN_BYTES:
+            if self.transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
                 self._abort()
 
     def _end_refusal_if_all_came(self) -> None:
@@ -174,9 +174,9 @@ class _Handler(RequestHandler):
             self._disarm()
 
     def _leave(self) -> None:
-        if self._door and self.entered:
+        if self._early_reject and self.entered:
             self.entered = False
-            self._door.leave()
+            self._early_reject.leave()
 
     def _arm(self) -> None:
         self._header_timer = self._loop.call_later(self._header_timeout_s, self._abort)
@@ -192,12 +192,12 @@ class _Handler(RequestHandler):
 
 
 def entered(request: web.Request) -> bool:
-    """Whether the request came in by the connection's door, so that it need not be asked again."""
+    """Whether the connection has taken a place for this request already."""
     return isinstance(request.protocol, _Handler) and request.protocol.entered
 
 
 class GuardServer(web.Server):
-    """aiohttp's server, with `_Handler` for each connection and a bound on their number."""
+    """aiohttp's server with `_Handler` for each connection, and a bound on their number."""
 
     def __init__(
         self,
@@ -205,26 +205,26 @@ class GuardServer(web.Server):
         header_timeout_s: float,
         send_timeout_s: float,
         max_connections: int,
-        door: Door | None,
-        hold_s: float,
+        early_reject: EarlyReject | None,
+        reject_delay_s: float,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.door = door
-        self.holding = Holding(hold_s) if hold_s else None
+        self.early_reject = early_reject
+        self.delayed_rejects = DelayedRejects(reject_delay_s) if reject_delay_s else None
         self.header_timeout_s = header_timeout_s
         self.send_timeout_s = send_timeout_s
         self.max_connections = max_connections
 
     @property
     def fullness(self) -> float:
-        """The share of all connections there may be that are open."""
+        """The share of the connections allowed that are open, from 0 to 1."""
         return len(self._connections) / self.max_connections
 
     def pre_shutdown(self) -> None:
-        """Ends idle connections; nobody leaves without the refusal that was held back."""
-        if self.holding is not None:
-            self.holding.say_all()
+        """Ends idle connections, and sends every delayed refusal first."""
+        if self.delayed_rejects is not None:
+            self.delayed_rejects.run_all()
         super().pre_shutdown()
 
     def __call__(self) -> RequestHandler:
@@ -232,9 +232,9 @@ class GuardServer(web.Server):
 
 
 class GuardRunner(web.AppRunner):
-    """aiohttp's runner on a `GuardServer`. A caller's leaving cancels its handler, so that upstream calls end too."""
+    """aiohttp's runner on a `GuardServer`. A disconnect cancels the handler, so that upstream calls end too."""
 
-    __slots__ = ("_door", "_header_timeout_s", "_hold_s", "_max_connections", "_send_timeout_s")
+    __slots__ = ("_early_reject", "_header_timeout_s", "_max_connections", "_reject_delay_s", "_send_timeout_s")
 
     def __init__(
         self,
@@ -243,8 +243,8 @@ class GuardRunner(web.AppRunner):
         header_timeout_s: float = HEADER_TIMEOUT_S,
         send_timeout_s: float = SEND_TIMEOUT_S,
         max_connections: int = MAX_CONNECTIONS,
-        door: Door | None = None,
-        hold_s: float = HOLD_S,
+        early_reject: EarlyReject | None = None,
+        reject_delay_s: float = DELAY_S,
         shutdown_timeout_s: float = 5.0,
     ) -> None:
         super().__init__(
@@ -257,8 +257,8 @@ class GuardRunner(web.AppRunner):
         self._header_timeout_s = header_timeout_s
         self._send_timeout_s = send_timeout_s
         self._max_connections = max_connections
-        self._door = door
-        self._hold_s = hold_s
+        self._early_reject = early_reject
+        self._reject_delay_s = reject_delay_s
 
     async def _make_server(self) -> web.Server:
         app = self._app
@@ -274,7 +274,7 @@ class GuardRunner(web.AppRunner):
             header_timeout_s=self._header_timeout_s,
             send_timeout_s=self._send_timeout_s,
             max_connections=self._max_connections,
-            door=self._door,
-            hold_s=self._hold_s,
+            early_reject=self._early_reject,
+            reject_delay_s=self._reject_delay_s,
             **self._kwargs,
         )

@@ -1,4 +1,4 @@
-"""Where one request on a connection ends, as far as that is plain from its head, without parsing it."""
+"""Finds where a request ends on its connection from its head alone, without parsing it, where that is unambiguous."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?:\r\n|\Z)")
 
 
 def request_bytes(data: bytes) -> int | None:
-    """The length of the request whose beginning is `data`, head and body; None where only a parser can tell.
+    """The length in bytes of the request that `data` begins with, head and body; None where only a parser can tell.
 
-    Whatever two parsers could read differently is left to the real one: a request that is cut in the wrong place
-    would let its sender choose what the next one says.
+    Whatever two parsers could read differently is left to the real one: cutting a request in the wrong place would be
+    request smuggling (RFC 9112, section 11.2).
     """
     end = data.find(b"\r\n\r\n")
     if end < 0:
@@ -28,7 +28,7 @@ def request_bytes(data: bytes) -> int | None:
 
 
 class Framing:
-    """Follows where requests begin and end on one connection; `plain` is False from where only a parser can tell."""
+    """Tracks where requests begin and end on one connection; `plain` is False from where only a parser can tell."""
 
     __slots__ = ("_owed_bytes", "plain")
 

@@ -1,4 +1,4 @@
-"""Anthropic's messages: its own request, content blocks, named events, and a version header it insists on."""
+"""Anthropic's Messages API: content blocks, named events, and a version header that it demands."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def _usage(reply: Reply) -> dict[str, Any]:
 
 
 def _blocks(reply: Reply, stamp: Stamp) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """The content blocks of a reply, each whole and as the deltas that build it."""
+    """The content blocks of a reply, each whole and as the deltas of a stream."""
     if reply.reasoning:
         signature = sign(reply.reasoning)
         thought = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(reply.reasoning)]
@@ -190,6 +190,6 @@ def _blocks(reply: Reply, stamp: Stamp) -> Iterator[tuple[dict[str, Any], list[d
 
 
 def _padded(event: dict[str, Any], stamp: Stamp, at: int) -> str:
-    """The event as JSON with spaces before its last brace, as the real one pads its lines."""
+    """The event as JSON with spaces before its last brace: the real API pads its lines so."""
     spaces = " " * (ord(stamp.ident(1, what=("padding", at))) % 16)
     return orjson.dumps(event).decode()[:-1] + spaces + "}"

@@ -1,4 +1,4 @@
-"""Reading a request in Anthropic's format, as strictly as Anthropic does."""
+"""Parses a request in Anthropic's format, and refuses what Anthropic refuses."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ COLD_MODELS = (
     "claude-opus-4-8*",
     "claude-opus-5*",
     "claude-opus-[6-9]*",
-)  # take no sampling parameters
+)  # refuse temperature, top_p and top_k
 CHOICES: Mapping[str, Choice] = {"auto": "auto", "any": "required", "tool": "required", "none": "none"}
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 
 def read(raw: bytes) -> Ask:
-    """The request as the model sees it. Raises Invalid in Anthropic's words."""
+    """The request as the model sees it. Raises Invalid, in Anthropic's words."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -93,7 +93,7 @@ def _check_blocks(content: str | list[Any], at: int) -> None:
 
 
 def _check_tool_turns(body: Body) -> None:
-    """Every tool_use is answered in the very next message, and only what was called is answered."""
+    """Every tool_use must be answered in the next message, and nothing else may be answered there."""
     waiting: list[str] = []
     for at, message in enumerate([*body["messages"], {"content": []}]):
         blocks = [block for block in message["content"] if isinstance(block, dict)]
@@ -193,7 +193,7 @@ def _ask(body: Body) -> Ask:
 
 
 def _turns(message: Body) -> Iterator[Turn]:
-    """One turn, or two where tool results stand beside other content: the results come first."""
+    """One turn, or two if tool results come with other content: the results first."""
     content = message["content"]
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     results = [block for block in blocks if block["type"] == "tool_result"]

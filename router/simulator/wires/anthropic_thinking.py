@@ -1,4 +1,4 @@
-"""Anthropic's thinking: what it signs, and how strictly it wants that back while tools are called."""
+"""Anthropic's thinking blocks: their signatures, and the checks on blocks that come back in a tool loop."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from router.simulator.wire import Invalid
 
 Body = dict[str, Any]
 _OURS = b"simulated thought"
-_LEAST_SIGNED_BYTES = 64  # no real signature is as short
+_LEAST_SIGNED_BYTES = 64  # every real signature is longer
 THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def sign(thought: str) -> str:
-    """The signature of a thought: another for any other thought."""
+    """The signature of a thinking block's text: another text has another."""
     digest = blake2b(thought.encode(errors="replace"), digest_size=48).digest()
     return base64.b64encode(_OURS + digest).decode()
 
 
 def check_thinking(body: Body) -> None:
-    """The settings, then the thoughts that come back. Raises Invalid."""
+    """Checks the settings, then the thinking blocks that come back. Raises Invalid."""
     thinking = body.get("thinking") or {}
     if thinking.get("type") == "enabled":
         budget = thinking.get("budget_tokens")
@@ -37,7 +37,7 @@ def check_thinking(body: Body) -> None:
 
 
 def check_signature(thought: Any, signature: Any, where: str) -> None:
-    """A thought must come back as it was; what the real maker signed cannot be checked here. Raises Invalid."""
+    """Checks that a thinking block is unchanged; a real provider's signature cannot be checked here. Raises Invalid."""
     if not isinstance(signature, str):
         raise Invalid(f"{where}.thinking.signature: Field required")
     if signature != sign(str(thought)) and not _may_be_real(signature):
@@ -53,7 +53,7 @@ def _may_be_real(signature: str) -> bool:
 
 
 def unthought(at: int, found: str) -> Invalid:
-    """The refusal of a tool loop whose last calls come without the thoughts that led to them."""
+    """The refusal of a tool loop whose last calls come back without the thinking blocks that led to them."""
     return Invalid(
         f"messages.{at}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{found}`. When "
         "`thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost "

@@ -1,4 +1,4 @@
-"""Cerebras: errors at the top level, resets in fractions of seconds, its timings, and a stream without an end mark."""
+"""Cerebras: errors at the top of the body, resets in fractional seconds, timings, and streams without `[DONE]`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from router.simulator.words import names
 
 TOKENS_PER_MINUTE = 1_000_000
 INVALID, FORMAT = "invalid_request_error", "wrong_api_format"
-# No penalties among them; a parameter that is not here is an error.
+# Any other parameter is an error, the penalties among them.
 PARAMS = names(
     "model messages clear_thinking disable_reasoning logit_bias logprobs max_completion_tokens max_tokens min_tokens n "
     "parallel_tool_calls prediction reasoning_effort reasoning_format response_format seed service_tier stop stream "
@@ -200,7 +200,7 @@ class CerebrasWire(CompatibleWire):
 
 
 def _shown(ask: Ask, reply: Reply) -> Reply:
-    """Thoughts where this caller wants them: in their field, inside the text, or nowhere."""
+    """The reply with its reasoning where `reasoning_format` puts it: in a field, inside the text, or nowhere."""
     if "reasoning_raw" in ask.asked and reply.reasoning:
         return thought_aloud(reply)
     return replace(reply, reasoning="") if "reasoning_hidden" in ask.asked else reply

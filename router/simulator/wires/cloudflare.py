@@ -1,4 +1,4 @@
-"""Cloudflare Workers AI: an envelope for errors, numbers for their causes, 256 tokens by default, JSON as an object."""
+"""Cloudflare Workers AI: errors as numbers in an envelope, 256 tokens by default, and JSON mode as an object."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from router.simulator.wires.compatible import CompatibleWire, Fields
 from router.simulator.wires.openai_checks import BOUNDS, COMMON, PHRASES, Body, Manners, Phrase, steps
 
 DEFAULT_MAX_TOKENS = 256
-RAW_MODELS = ("*qwen3*", "*qwq*", "*deepseek-r1*")  # their thoughts stand in the text
+RAW_MODELS = ("*qwen3*", "*qwq*", "*deepseek-r1*")  # their reasoning comes inside the text
 BAD_INPUT, NO_STREAM = "5006", "5023"
 BAD = "AiError: Bad input: Error: "
-# The code of a row is the number of the error.
+# `code` is Cloudflare's number of the error.
 FAULTS: Mapping[Fault, Row] = MappingProxyType(
     {
         Fault.NO_KEY: Row(401, "Authentication error", code="10000"),
@@ -131,7 +131,7 @@ class CloudflareWire(CompatibleWire):
         return {"result": listed, "success": True, "errors": [], "messages": []}
 
     def whole(self, ask: Ask, reply: Reply, stamp: Stamp) -> Any:
-        """In JSON mode the content is an object, and nobody has counted the tokens."""
+        """A whole answer; in JSON mode its content is an object and it has no usage."""
         body = CompatibleWire.whole(self, ask, _shown(reply), stamp)
         if ask.form != "text":
             del body["usage"]
@@ -157,7 +157,7 @@ def _shown(reply: Reply) -> Reply:
 
 
 def _object(text: str | None) -> Any:
-    """What the text says as JSON, or the text where it is cut or something else."""
+    """The text as a JSON value, or the text itself if it is not JSON, as when it was cut."""
     try:
         return orjson.loads(text or "null")
     except orjson.JSONDecodeError:

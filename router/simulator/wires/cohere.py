@@ -1,4 +1,4 @@
-"""Cohere's v2 chat: errors of one message, upper-case finish reasons, and a plan before every tool call."""
+"""Cohere's v2 chat API: errors with one message, finish reasons in upper case, and a plan before tool calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARAMS = names(
     "temperature seed frequency_penalty presence_penalty k p logprobs tool_choice thinking stream priority"
 )
 FINISH = {"stop": "COMPLETE", "stop_sequence": "STOP_SEQUENCE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL"}
-PREAMBLE = 480  # tokens that Cohere counts and does not bill
+PREAMBLE = 480  # tokens that Cohere counts and does not bill: its own hidden prompt
 TRIAL = (
     "You are using a Trial key, which is limited to {value} API calls / {window}. You can continue to use the Trial "
     "key for free or upgrade to a Production key with higher rate limits at 'https://dashboard.cohere.com/api-keys'."
@@ -101,7 +101,7 @@ class CohereWire:
         return Refusal(status, {"id": problem.stamp.uuid(), "message": message} | kind, self.headers(problem.stamp))
 
     def stream_error(self, ask: Ask, problem: Problem) -> bytes:
-        """Cohere has no error event: the message ends, and says that it ended in an error."""
+        """The end of the message with the finish reason ERROR: Cohere has no error event."""
         return sse({"type": "message-end", "delta": {"finish_reason": "ERROR"}}, event="message-end")
 
     def headers(self, stamp: Stamp) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the providers that speak OpenAI's format with an accent have in common; each accent is a file of its own."""
+"""What the dialects of OpenAI's format have in common; each dialect has a file of its own."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NO_ROWS: Mapping[Fault, Row] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class CompatibleWire(OpenAIWire):
-    """OpenAI's format without OpenAI's own extras: tool calls stream whole, usage stands beside the finish.
+    """OpenAI's format without OpenAI's own extras: tool calls stream whole, usage comes with the finish reason.
 
-    `also` holds second wordings: a provider that says one thing in two ways says it every other time in the second.
-    `thoughts` names the field of the reasoning.
+    `also` holds second wordings: a provider that reports one fault in two ways uses the second every other time.
+    `thoughts` is the field that holds reasoning.
     """
 
     also: Mapping[Fault, Row] = field(default_factory=lambda: NO_ROWS)
@@ -87,11 +87,11 @@ class CompatibleWire(OpenAIWire):
         yield {}, FINISH.get(reply.finish, reply.finish)
 
     def opening(self) -> tuple[Fields, ...]:
-        """The deltas before the first word."""
+        """The deltas before the first token."""
         return ({"role": "assistant", "content": ""},)
 
     def said(self, reply: Reply, stamp: Stamp) -> Iterator[Fields]:
-        """Thoughts, then whole tool calls or words, delta by delta."""
+        """Reasoning, then whole tool calls or text, delta by delta."""
         for piece in pieces(reply.reasoning):
             yield {self.thoughts: piece}
         for at, call in enumerate(reply.calls):
@@ -100,26 +100,26 @@ class CompatibleWire(OpenAIWire):
             yield {"content": piece}
 
     def choice(self, delta: Fields, finish: str | None) -> Fields:
-        """One choice of a chunk; until the finish there is no key of that name."""
+        """One choice of a chunk; it has no `finish_reason` key until the end."""
         return {"index": 0, "delta": delta} | ({"finish_reason": finish} if finish else {})
 
     def beside(self, at: int, finish: str | None, reply: Reply, stamp: Stamp) -> Fields:
-        """What stands beside the choices of the n-th chunk."""
+        """Fields beside the choices of the n-th chunk."""
         return {"usage": self.usage(reply, stamp)} if finish else {}
 
     def ending(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[bytes]:
-        """What follows the finish."""
+        """What follows the chunk with the finish reason."""
         yield sse("[DONE]")
 
 
 def told_to_wait(problem: Problem, *faults: Fault) -> dict[str, str]:
-    """`retry-after` in seconds for these faults, unless the weather keeps silent about it."""
+    """`retry-after` in seconds for these faults, unless the weather says to leave it out."""
     told = problem.fault in faults and problem.retry_after_s is not None
     return {"retry-after": str(ceil(problem.retry_after_s or 0))} if told else {}
 
 
 def minute_headers(stamp: Stamp, prefix: str, suffix: str) -> dict[str, str]:
-    """Limit and remainder of the minute's requests, under names of the provider's making."""
+    """Limit and remainder of the minute's requests, under the provider's header names."""
     standing = stamp.standing
     limit = standing.quota.per_minute
     left = standing.left_minute if limit else 9_999

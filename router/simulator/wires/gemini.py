@@ -1,4 +1,4 @@
-"""Gemini's generateContent: parts and candidates, CRLF frames or a JSON array, and no limit headers at all."""
+"""Gemini's generateContent: parts and candidates, CRLF events or a JSON array, and no rate limit headers."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class GeminiWire:
 
 
 def _body(reply: Reply, stamp: Stamp, parts: list[Any], finish: str | None, output: int, note: dict[str, str]) -> Any:
-    """A whole answer or one frame of it; what the policy stopped has a feedback and no candidates."""
+    """A whole answer or one event of it; a blocked prompt has a promptFeedback and no candidates."""
     usage = {"promptTokenCount": reply.input_tokens}
     usage |= {"candidatesTokenCount": output} if output else {}
     usage |= {"totalTokenCount": reply.input_tokens + output + reply.reasoning_tokens}
@@ -168,7 +168,7 @@ def _thoughts(ask: Ask, reply: Reply) -> list[Any]:
 
 
 def _calls(reply: Reply, stamp: Stamp) -> list[Any]:
-    """Function calls, whole; the first of a thinking model carries its signature, newer models give ids."""
+    """Function calls, whole; the first of a reasoning model has a signature, those of newer models have ids."""
     found: list[Any] = []
     newer = signs(stamp.model)
     for at, call in enumerate(reply.calls):
@@ -181,7 +181,7 @@ def _calls(reply: Reply, stamp: Stamp) -> list[Any]:
 
 
 def _details(row: Row, problem: Problem) -> list[Any]:
-    """The machine-readable part of an error, where this one has any."""
+    """The machine-readable details of an error (google.rpc); empty for most."""
     if problem.fault is Fault.BAD_KEY:
         service = {"service": "generativelanguage.googleapis.com"}
         return [{"@type": ERROR_INFO, "reason": "API_KEY_INVALID", "domain": "googleapis.com", "metadata": service}]

@@ -1,4 +1,4 @@
-"""Reading a request in Gemini's format, as strictly as Gemini does."""
+"""Parses a request in Gemini's format, and refuses what Gemini refuses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONFIG = names(
     "responseMimeType responseSchema responseJsonSchema thinkingConfig responseModalities responseLogprobs logprobs "
     "mediaResolution speechConfig audioTimestamp enableEnhancedCivicAnswers imageConfig"
 )
-# What `parameters` and `responseSchema` understand; `parametersJsonSchema` and `responseJsonSchema` take JSON Schema.
+# Keywords of `parameters` and `responseSchema`; `parametersJsonSchema` and `responseJsonSchema` take JSON Schema.
 SCHEMA = names(
     "type format title description nullable enum items properties required minItems maxItems minimum maximum minLength "
     "maxLength pattern example anyOf propertyOrdering default minProperties maxProperties"
@@ -34,11 +34,11 @@ MODES: Mapping[str, Choice] = {
     "VALIDATED": "auto",
     "MODE_UNSPECIFIED": "auto",
 }
-SIGNING = ("gemini-[3-9]*",)  # models that want their thought signatures back
+SIGNING = ("gemini-[3-9]*",)  # models that demand their thought signatures back
 
 
 def read(incoming: Incoming) -> Ask:
-    """The request as the model sees it. Raises Invalid in Gemini's words."""
+    """The request as the model sees it. Raises Invalid, in Gemini's words."""
     try:
         body = orjson.loads(incoming.body)
     except orjson.JSONDecodeError as error:
@@ -52,7 +52,7 @@ def read(incoming: Incoming) -> Ask:
 
 
 def signs(model: str) -> bool:
-    """Whether this model wants its thought signatures back."""
+    """Whether this model demands its thought signatures back."""
     return any(fnmatch(model, pattern) for pattern in SIGNING)
 
 
@@ -205,7 +205,7 @@ def _turn(content: Body) -> Turn:
 
 
 def _result(result: Body) -> str:
-    """A wrapped string as itself, anything else as JSON."""
+    """A tool's result as text: a string in an object of one field as itself, anything else as JSON."""
     inner = next(iter(result.values())) if len(result) == 1 else result
     return inner if isinstance(inner, str) else orjson.dumps(inner).decode()
 

@@ -1,4 +1,4 @@
-"""Groq: OpenAI's format with reasoning in the open, timings in the usage, and words of its own."""
+"""Groq: OpenAI's format with reasoning in a field or in the text, timings in the usage, and its own errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from router.simulator.wires.openai import FINISH, PARAMS, OpenAIWire
 from router.simulator.wires.openai_checks import PHRASES, Manners, Phrase
 from router.simulator.words import names
 
-RAW_MODELS = ("*qwen3*", "*deepseek-r1*")  # their thoughts stand in the text unless the caller asks otherwise
+RAW_MODELS = ("*qwen3*", "*deepseek-r1*")  # their reasoning comes inside the text unless the caller asks otherwise
 REQUESTS_PER_DAY = 500_000
 TOKENS_PER_MINUTE = 250_000
 INVALID = "invalid_request_error"
@@ -171,7 +171,7 @@ class GroqWire(OpenAIWire):
         yield sse("[DONE]")
 
     def _extras(self, at: int, finish: str | None, reply: Reply, stamp: Stamp) -> dict[str, Any]:
-        """The first chunk names the request, the last one tells the usage, twice."""
+        """Groq's own fields of a chunk: the first has the request id, the last the usage, twice."""
         request = {"id": self._request_id(stamp)}
         if finish:
             usage = self.usage(reply, stamp)
@@ -195,7 +195,7 @@ class GroqWire(OpenAIWire):
 
 
 def _shown(ask: Ask, reply: Reply) -> Reply:
-    """Thoughts where this caller finds them: in their field, inside the text, or nowhere."""
+    """The reply with its reasoning where `reasoning_format` puts it: in a field, inside the text, or nowhere."""
     raw_by_name = any(fnmatch(ask.model.lower(), pattern) for pattern in RAW_MODELS)
     plain = not ask.functions and ask.form == "text"
     raw = "reasoning_raw" in ask.asked or (raw_by_name and plain and "reasoning_default" in ask.asked)

@@ -1,4 +1,4 @@
-"""Hugging Face's router: its own words at the door, and behind it the wire of the backend that a model's name asks."""
+"""Hugging Face's router: its own refusals, and behind it the wire format of the backend that the model id names."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from router.simulator.wires.cerebras import CerebrasWire
 from router.simulator.wires.compatible import CompatibleWire, Fields, told_to_wait
 from router.simulator.wires.openai_checks import COMMON, PHRASES, Manners, Phrase
 
-ANY = ("", "fastest", "cheapest", "preferred")  # no backend by name: the router chooses
+ANY = ("", "fastest", "cheapest", "preferred")  # no backend is named: the router chooses
 CHOSEN = "ovhcloud"
 CREDITS = (
     "You have exceeded your monthly included credits for Inference Providers. Subscribe to PRO to get 20x more monthly "
     "included credits."
 )
 INVALID = "invalid_request_error"
-# What the router itself refuses; with a kind it is an object, without one a text.
+# Refusals of the router itself; a row with a kind is written as an object, one without as a string.
 DOOR: Mapping[Fault, Row] = MappingProxyType(
     {
         Fault.NO_KEY: Row(401, "Invalid username or password."),
@@ -42,7 +42,7 @@ DOOR: Mapping[Fault, Row] = MappingProxyType(
         Fault.TIMEOUT: Row(504, "Gateway Timeout"),
     }
 )
-# A model server in its usual configuration, as most of the backends run it.
+# Errors of a model server in its usual configuration, as most backends run it.
 BACKEND: Mapping[Fault, Row] = MappingProxyType(
     {
         Fault.INVALID: Row(400, "{message}", "BadRequestError"),
@@ -73,7 +73,7 @@ MANNERS = Manners(
 
 @dataclass(frozen=True, slots=True)
 class BackendWire(CompatibleWire):
-    """A model server behind the router. `aloud`: it leaves the thoughts in the text."""
+    """A model server behind the router; `aloud` if it leaves reasoning in the text."""
 
     faults: Mapping[Fault, Row] = field(default_factory=lambda: BACKEND)
     manners: Manners = MANNERS
@@ -134,7 +134,7 @@ class BackendWire(CompatibleWire):
 
 @dataclass(frozen=True, slots=True)
 class CerebrasBehind(CerebrasWire):
-    """Cerebras behind the router, which passes on only what is left."""
+    """Cerebras behind the router, which passes on only its `-remaining-` headers."""
 
     def headers(self, stamp: Stamp) -> dict[str, str]:
         theirs = CerebrasWire.headers(self, stamp)
@@ -186,7 +186,7 @@ class HuggingFaceWire:
         return Refusal(row.status, {"error": named if row.kind else message}, waits)
 
     def headers(self, stamp: Stamp) -> dict[str, str]:
-        """What it passes on of the backend's headers, and who the backend was."""
+        """The backend's headers as they are passed on, and the backend's name."""
         return _behind(stamp.model).headers(stamp) | _passed_on(stamp)
 
     def models(self, names: Sequence[str], stamp: Stamp) -> Any:
@@ -194,7 +194,7 @@ class HuggingFaceWire:
 
 
 def _backend(model: str) -> str:
-    """The backend that the name of a model asks for after its colon."""
+    """The backend that a model id names after its colon."""
     wish = model.partition(":")[2]
     return CHOSEN if wish in ANY else wish
 
@@ -204,7 +204,7 @@ def _behind(model: str) -> CompatibleWire:
 
 
 def _known_there(ask: Ask, reply: Reply) -> Reply:
-    """The reply under the name that the backend knows the model by."""
+    """The reply with the model id that the backend uses."""
     return replace(reply, model=reply.model.replace(ask.model, ask.model.partition(":")[0]))
 
 

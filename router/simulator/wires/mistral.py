@@ -1,4 +1,4 @@
-"""Mistral: a closed list of parameters, thoughts as chunks of the content, padded chunks, and two shapes of a 422."""
+"""Mistral: a closed list of parameters, reasoning as parts of the content, padded chunks, and two shapes of a 422."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
         Fault.TIMEOUT: Row(504, "The upstream request timed out.", "unreachable_backend", "1100"),
     }
 )
-# What its codes for a refused request are called, where it is not a field of the body that is wrong.
+# The types of its codes for a request that is refused as a whole and not for one field.
 TYPES = {"3230": "invalid_request_message_order", "3280": "invalid_function_call"}
 
 TELLING: Mapping[Fault, Mapping[str, str]] = MappingProxyType(
@@ -166,7 +166,7 @@ class MistralWire(CompatibleWire):
         return {"object": "error", "message": message, **named, "raw_status_code": status}
 
     def retry_headers(self, problem: Problem) -> dict[str, str]:
-        """It never says when; which window is full shows only in a header, and so does a model outside the plan."""
+        """Headers that show which window is full, or that the model is outside the plan; it never names a wait."""
         return dict(TELLING.get(problem.fault, {}))
 
     def headers(self, stamp: Stamp) -> dict[str, str]:
@@ -201,7 +201,7 @@ class MistralWire(CompatibleWire):
         yield from CompatibleWire.said(self, replace(reply, reasoning=""), stamp)
 
     def deltas(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[tuple[Fields, str | None]]:
-        """The finish stands beside the last words or the tool calls, not after them."""
+        """The finish reason comes with the last text or the tool calls, not after them."""
         plain = list(CompatibleWire.deltas(self, ask, reply, stamp))
         if plain:
             *before, (last, _), (_, finish) = plain
@@ -217,7 +217,7 @@ class MistralWire(CompatibleWire):
 
 
 def _unprocessable(invalid: Invalid, *, bare: bool) -> Fields:
-    """A list of what is wrong, in one of its two wrappings."""
+    """A list of what is wrong with the body, bare or wrapped in an error object."""
     where = ["body", *steps(invalid.param or ("model" if invalid.code == "missing" else ""))]
     detail = {"detail": [{"type": invalid.code, "loc": where, "msg": invalid.message, "input": invalid.given}]}
     wrapped = {"object": "error", "message": detail, "type": INVALID, "param": None, "code": None}

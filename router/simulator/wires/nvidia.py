@@ -1,4 +1,4 @@
-"""NVIDIA's API catalog: problem details, answers that are still pending, and thoughts in a field or in the text."""
+"""NVIDIA's API catalog: problem details (RFC 9457), pending answers, and reasoning in a field or in the text."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from router.simulator.wires.openai import PARAMS
 from router.simulator.wires.openai_checks import COMMON, PHRASES, Body, Manners, Phrase
 from router.simulator.words import names
 
-RAW_MODELS = ("*deepseek-r1*", "*qwen3*", "*minimax*")  # their thoughts stand in the text
+RAW_MODELS = ("*deepseek-r1*", "*qwen3*", "*minimax*")  # their reasoning comes inside the text
 FUNCTION = "ffffffff-0000-4000-8000-000000000000"
 PROBLEM = "application/problem+json"
 URN = "urn:inference-service:problem-details:"
 OWN_PARAMS = PARAMS - names("prompt_cache_key prompt_cache_retention safety_identifier store metadata")
 OWN_PARAMS |= names("chat_template_kwargs guided_json min_p min_tokens nvext reasoning_budget repetition_penalty top_k")
-# What single models refuse.
+# Parameters that only some models refuse.
 REFUSED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"*minimax*": ("reasoning_budget",), "google/gemma-2*": ("presence_penalty", "frequency_penalty", "n")}
 )
-# The kind of a row is the title.
+# `kind` is the title of the problem.
 FAULTS: Mapping[Fault, Row] = MappingProxyType(
     {
         Fault.NO_KEY: Row(401, "Header of type `authorization` was missing", "Unauthorized"),
@@ -56,7 +56,7 @@ FAULTS: Mapping[Fault, Row] = MappingProxyType(
     }
 )
 ALSO: Mapping[Fault, Row] = MappingProxyType({Fault.BAD_KEY: Row(401, "Authorization failed", "Unauthorized")})
-# What the model's own server says, not the gateway before it.
+# Faults reported by the model's own server, in another shape than the gateway's.
 OF_THE_MODEL = (Fault.CONTEXT_LENGTH,)
 EMPTY = MappingProxyType({Fault.TIMEOUT: "errored", Fault.PENDING: "pending-evaluation"})
 

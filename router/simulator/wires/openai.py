@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, and the base of every provider that speaks the same format with an accent of its own."""
+"""OpenAI's chat completions API, and the base of every provider that speaks a dialect of it."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class OpenAIWire:
         return Refusal(status, self.error(row, problem), self.headers(problem.stamp) | self.retry_headers(problem))
 
     def row(self, problem: Problem) -> Row | None:
-        """The line of the table of errors."""
+        """The row of the error table for this fault; None if it is reported inside a 200."""
         return self.faults.get(problem.fault)
 
     def error(self, row: Row, problem: Problem) -> Any:
@@ -141,7 +141,7 @@ class OpenAIWire:
         return {"error": {"message": message, "type": row.kind, "param": param, "code": code}}
 
     def retry_headers(self, problem: Problem) -> dict[str, str]:
-        """Headers that say when to come back."""
+        """Headers that name the wait."""
         if problem.fault is not Fault.RATE_LIMITED or problem.retry_after_s is None:
             return {}
         return {
@@ -185,7 +185,7 @@ class OpenAIWire:
         }
 
     def head(self, kind: str, reply: Reply, stamp: Stamp) -> dict[str, Any]:
-        """What every body and chunk of one answer begins with."""
+        """The fields that the body and every chunk of one answer begin with."""
         return {
             "id": self.answer_id(stamp),
             "object": kind,
@@ -248,7 +248,7 @@ class OpenAIWire:
         yield sse("[DONE]")
 
     def deltas(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[tuple[dict[str, Any], str | None]]:
-        """The pieces of the message, each with the finish reason that stands beside it."""
+        """The deltas of the message, each with the finish reason that comes with it."""
         if reply.finish == "nothing":
             return
         first = {"role": "assistant", "content": None if reply.calls else "", "refusal": None}

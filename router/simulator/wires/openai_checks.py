@@ -1,4 +1,4 @@
-"""What the providers of OpenAI's format refuse in a request: the checks they share, and the manners of each."""
+"""Checks on requests in OpenAI's format, and how strict each provider of that format is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 class Phrase(NamedTuple):
-    """A complaint to be filled with what the check found, and the code and status it comes with."""
+    """A provider's sentence for one failed check, with blanks for what was found, and its code and status."""
 
     message: str
     code: str | None = None
@@ -117,29 +117,30 @@ Check = Callable[[Body, "Manners"], None]
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How strict one provider of this format is.
+    """How strict one provider of this format is, and in which words it complains.
 
-    `params` None: it ignores what it does not know. `spelled` writes the place of a fault, given as
-    `messages[0].role`, the way the provider's sentences do.
+    `params` are the parameters it knows; None if it ignores others. `bounds` are the ranges of numbers. `json_word` if
+    JSON mode demands the word "json" in the messages. `spelled` turns the place of a fault, given as
+    `messages[0].role`, into the provider's own notation.
     """
 
     phrases: Mapping[str, Phrase] = field(default_factory=lambda: PHRASES)
     params: frozenset[str] | None = None
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=lambda: BOUNDS)
     checks: tuple[Check, ...] = field(default_factory=lambda: CHECKS)
-    plain_models: tuple[str, ...] = ("*",)  # models that take max_tokens and any temperature
+    plain_models: tuple[str, ...] = ("*",)  # models that do not reason: they take max_tokens and any temperature
     json_word: bool = False
     spelled: Callable[[str], str] = str
 
     def complain(self, phrase: str, param: str | None = None, **words: Any) -> Invalid:
-        """The complaint of this name in the provider's words."""
+        """The complaint called `phrase`, in the provider's words."""
         message, code, status = self.phrases[phrase]
         said = message.format(param=self.spelled(param or ""), **words)
         return Invalid(said, param=param, code=code, status=status, given=words.get("value"))
 
 
 def steps(param: str) -> list[str | int]:
-    """The way to a field: `messages[0].role` is `messages`, 0, `role`."""
+    """The path to a field as a list: `messages[0].role` is `messages`, 0, `role`."""
     return [int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", param)]
 
 
@@ -174,7 +175,7 @@ def _check_message(message: Any, where: str, manners: Manners) -> None:
 
 
 def _check_tool_turns(body: Body, manners: Manners) -> None:
-    """Every tool message answers a call of the assistant's last turn, and no call stays unanswered."""
+    """Every tool message must answer a call of the assistant's last turn, and every call must be answered."""
     waiting: list[str] = []
     for at, message in enumerate(body["messages"]):
         if message["role"] == "tool":
@@ -251,7 +252,7 @@ def _check_format(body: Body, manners: Manners) -> None:
 
 
 def check_strict_schema(body: Body, manners: Manners) -> None:
-    """A schema that is meant strictly closes its objects."""
+    """A strict schema must have `additionalProperties: false`."""
     form = body.get("response_format")
     described = form.get("json_schema") if isinstance(form, dict) else None
     if not isinstance(described, dict):
@@ -260,7 +261,7 @@ def check_strict_schema(body: Body, manners: Manners) -> None:
         raise manners.complain("strict_schema", "response_format", value=described.get("name"))
 
 
-# What every provider of this format checks; some add checks of their own.
+# Checks of every provider of this format; some add their own.
 COMMON: tuple[Check, ...] = (
     _check_model,
     _check_messages,

@@ -1,4 +1,4 @@
-"""Reading a chat request in OpenAI's format, as strictly as its provider does."""
+"""Parses a chat request in OpenAI's format, and refuses what the given provider refuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMS: Mapping[object, Form] = MappingProxyType({"json_object": "json_object", "
 
 
 def read(raw: bytes, manners: Manners) -> Ask:
-    """The request as the model sees it. Raises Invalid in the provider's words."""
+    """The request as the model sees it. Raises Invalid, in the provider's words."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

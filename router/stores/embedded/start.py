@@ -1,7 +1,8 @@
-"""Starts real Postgres and Valkey servers in the data folder, for a laptop, a test, or a single machine.
+"""Starts Postgres and Valkey servers in the data folder, for a laptop, a test, or a single machine.
 
-One rule: a server lives as long as anyone holds the lock beside its folder. Whoever comes first starts it on a leash
-(see `leash`), later ones share it, and the last one to go ends it, by `stop` or by kill -9. No TCP port is opened.
+One rule: a server runs as long as any process holds the lock beside its folder. The first process starts it under a
+supervisor (see `leash`), later ones share it, and it stops when the last one has gone, by `stop` or by kill -9. No TCP
+port is opened.
 """
 
 from __future__ import annotations
@@ -30,26 +31,26 @@ _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = leash.KILL_AFTER_S + 2.0
 _LOG_MAX_BYTES = 1 << 20
 _UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}  # not ours, which holds provider keys
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}  # not the daemon's own, which holds provider keys
 
 
 @dataclass(slots=True)
 class Embedded:
-    """The servers this process uses, by address; None for one that was not asked for."""
+    """The embedded servers this process uses, by address; None for one that was not asked for."""
 
     postgres_dsn: str | None = None
     redis_url: str | None = None
     _held: list[_Held] = field(default_factory=list, repr=False)
 
     async def stop(self) -> None:
-        """Lets go of the servers, and waits for the end of those that nobody else uses."""
+        """Releases the servers, and waits for those that no other process uses to end."""
         held, self._held = self._held, []
         _raise_first(await asyncio.gather(*(_release(one) for one in held), return_exceptions=True))
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A server in use: the descriptor of its lock, and the process id of its leash if that is our child."""
+    """A server in use: the descriptor of its lock file, and its leash's process id if the leash is our child."""
 
     server: Server
     lock: int
@@ -57,9 +58,9 @@ class _Held:
 
 
 async def start_embedded(data_dir: Path, *, postgres: bool, redis: bool) -> Embedded:
-    """Starts the servers asked for, both at once, or joins those that already run on the same folder.
+    """Starts the servers asked for, concurrently, or joins those that already run in the same folder.
 
-    Raises `StoreError` when one cannot be started; the other is then let go again.
+    Raises `StoreError` when one cannot be started; the other is then released.
     """
     wanted = [recipe(data_dir) for recipe, on in ((servers.postgres, postgres), (servers.valkey, redis)) if on]
     results = await asyncio.gather(*(_hold(server) for server in wanted), return_exceptions=True)
@@ -91,17 +92,17 @@ async def _hold(server: Server) -> _Held:
 
 
 async def _join(server: Server) -> _Held:
-    """Becomes one of the users of a server, starting it if it does not run."""
+    """Takes the server's lock, and starts the server if it does not run."""
     async with _only_starter(server):
         lock = open_lock(server.lock_file)
         try:
-            if locked(lock, fcntl.LOCK_EX):  # nobody uses it and no leash is at work: what still runs has slipped one
+            if locked(lock, fcntl.LOCK_EX):  # no user and no leash: a server that still runs has lost its leash
                 await _evict(server)
             else:
                 await until(lambda: locked(lock, fcntl.LOCK_SH), _START_TIMEOUT_S, f"the last {server.name} to end")
                 if await server.answers():
                     return _Held(server, lock)
-                if _runs(_pid(server), server):  # a second one on the same files would be the end of them
+                if _runs(_pid(server), server):  # a second server would corrupt its files
                     raise StoreError(f"the embedded {server.name} in {server.folder} is in use but does not answer")
             fcntl.flock(lock, fcntl.LOCK_SH)
             return _Held(server, lock, await _launch(server))
@@ -112,7 +113,7 @@ async def _join(server: Server) -> _Held:
 
 async def _release(held: _Held) -> None:
     name, pid = held.server.name, _pid(held.server)
-    # The exclusive lock is refused while others use the server, but also when the leash was quicker than we are.
+    # The exclusive lock is refused while others use the server, but also when the leash was quicker to take it.
     last = locked(held.lock, fcntl.LOCK_EX) or not locked(held.lock, fcntl.LOCK_SH)
     os.close(held.lock)
     if last:
@@ -130,17 +131,17 @@ async def _only_starter(server: Server) -> AsyncIterator[None]:
         os.close(descriptor)
 
 
-# --- what an earlier life left behind --------------------------------------------------------------------------------
+# --- leftovers of an earlier run -------------------------------------------------------------------------------------
 
 
 async def _evict(server: Server) -> None:
-    """Removes a process nobody holds on to, a stale pid file, a dead socket."""
+    """Removes what a killed run left behind: a server without a leash, its pid file, its socket."""
     pid = _pid(server)
     if pid is not None and _runs(pid, server):
         for sign in (signal.SIGINT, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError, StoreError):
                 os.kill(pid, sign)
-                await until(lambda: not alive(pid), leash.KILL_AFTER_S, f"a forgotten {server.name} to end")
+                await until(lambda: not alive(pid), leash.KILL_AFTER_S, f"an orphaned {server.name} to end")
     server.pid_file.unlink(missing_ok=True)
     server.socket.unlink(missing_ok=True)
 
@@ -153,7 +154,7 @@ def _pid(server: Server) -> int | None:
 
 
 def _runs(pid: int | None, server: Server) -> bool:
-    """Whether that process is this server, and not a stranger to whom the kernel gave the number again."""
+    """Whether that process is this server; the kernel may have reused the process id."""
     try:
         return bytes(server.folder) in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -164,11 +165,11 @@ def _runs(pid: int | None, server: Server) -> bool:
 
 
 async def _launch(server: Server) -> int:
-    """Starts the server on its leash and waits until it answers; returns the leash's process id."""
+    """Starts the server under its leash and waits until it answers; returns the leash's process id."""
     _bounded_log(server.log_file)
     user = _user(server.folder)
     if server.initdb is not None and not server.folder.exists():
-        await _fill(server, server.initdb, user)
+        await _initialise(server, server.initdb, user)
     _private_folder(server.folder, user)
     _private_folder(server.socket.parent, user)
     leash_pid = _spawn(server, _on_leash(server, server.folder, user, str(server.program), *server.arguments))
@@ -182,15 +183,15 @@ async def _launch(server: Server) -> int:
     return leash_pid
 
 
-async def _fill(server: Server, initdb: tuple[str, ...], user: tuple[int, int]) -> None:
-    """Fills a folder aside and moves it into place, so that an interrupted first start leaves nothing half done."""
+async def _initialise(server: Server, initdb: tuple[str, ...], user: tuple[int, int]) -> None:
+    """Initialises a folder under another name and renames it, so that an interrupted first start leaves no half one."""
     new = server.folder.with_name(f"{server.folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     _private_folder(new, user)
     command = _on_leash(server, new, user, *initdb)
     with server.log_file.open("ab") as log:
         process = await asyncio.create_subprocess_exec(*command, env=_ENVIRONMENT, stdout=log, stderr=log)
-    if await process.wait():  # unlike a server it comes to an end by itself
+    if await process.wait():  # no time-out: initdb ends by itself
         raise StoreError(_failure(server))
     new.rename(server.folder)
 
@@ -223,7 +224,7 @@ def _bounded_log(path: Path) -> None:
 
 def _failure(server: Server) -> str:
     lines = server.log_file.read_bytes()[-2_000:].decode(errors="replace").splitlines()
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
     return f"the embedded {server.name} did not start ({server.log_file}): {last}"
 
 
@@ -231,7 +232,7 @@ def _failure(server: Server) -> str:
 
 
 def _user(folder: Path) -> tuple[int, int]:
-    """Who runs the server: we ourselves or, as root, the folder's owner, `nobody` for a new one."""
+    """The uid and gid that run the server: our own or, for root, those of the folder's owner or of `nobody`."""
     if os.geteuid() != 0:
         return os.geteuid(), os.getegid()
     if folder.exists() and folder.stat().st_uid != 0:
@@ -239,16 +240,18 @@ def _user(folder: Path) -> tuple[int, int]:
     try:
         unprivileged = pwd.getpwnam(_UNPRIVILEGED)
     except KeyError:
-        raise StoreError(f"as root, the embedded servers run as the user {_UNPRIVILEGED}, which is missing") from None
+        raise StoreError(
+            f"Quorum runs as root, so the embedded servers run as the user {_UNPRIVILEGED}, which does not exist"
+        ) from None
     return unprivileged.pw_uid, unprivileged.pw_gid
 
 
 def _private_folder(folder: Path, user: tuple[int, int]) -> None:
-    """Makes sure of a folder that only the server's user can enter; refuses one that somebody else put there."""
+    """Creates a folder that only the server's user can enter; raises `StoreError` if another user owns it already."""
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (user[0], os.geteuid()):
-        raise StoreError(f"{folder} belongs to somebody else: remove it or choose another data folder")
+        raise StoreError(f"{folder} belongs to another user: remove it or choose another data folder")
     folder.chmod(0o700)
     if os.geteuid() == 0:
         os.chown(folder, *user)

@@ -1,4 +1,4 @@
-"""Ballots: how a reviewer's reply is read as a ranking, and what is wrong with one that cannot be."""
+"""Reads a reviewer's reply as a ranking, or says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FINAL = "FINAL RANKING:"
 
 
 @dataclass(frozen=True, slots=True)
-class Ballot:
+class RankedBallot:
     """The labels of a reply, best first; `problem` says why it cannot be counted, in words the reviewer may be told."""
 
     ranking: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Ballot:
         return self.problem is None
 
 
-def read_ballot(answer: Answer, labels: Collection[str], nonce: str) -> Ballot:
+def read_ballot(answer: Answer, labels: Collection[str], nonce: str) -> RankedBallot:
     """The ballot in a reply: one JSON object with the nonce, naming each label once; prose around it does no harm.
 
     Objects without the nonce are quotations: what reviewers read cannot contain it. `labels` are those the reviewer was
@@ -45,14 +45,14 @@ def read_ballot(answer: Answer, labels: Collection[str], nonce: str) -> Ballot:
         case 0 if found:
             return found[-1]
         case 0 if answer.refusal or not answer.text.strip():
-            return Ballot(problem="it holds no ranking")
+            return RankedBallot(problem="it holds no ranking")
         case 0:
-            return Ballot(problem="it holds no JSON object of the form that was asked for, with its nonce")
+            return RankedBallot(problem="it holds no JSON object of the form that was asked for, with its nonce")
         case _:
-            return Ballot(problem="it holds more than one ranking")
+            return RankedBallot(problem="it holds more than one ranking")
 
 
-def read_final_ranking(answer: Answer, labels: Collection[str], nonce: str) -> Ballot:
+def read_final_ranking(answer: Answer, labels: Collection[str], nonce: str) -> RankedBallot:
     """The labels below the first `FINAL RANKING:` of a reply, else wherever it names them; the parity mode's reading.
 
     It takes what it finds: labels may be missing, unknown or repeated, and what is quoted cannot be told from a ballot.
@@ -60,7 +60,7 @@ def read_final_ranking(answer: Answer, labels: Collection[str], nonce: str) -> B
     _, marked, rest = answer.text.partition(_FINAL)
     section = rest.split(_FINAL)[0]
     ranking = _NUMBERED.findall(section) or _NAMED.findall(section if marked else answer.text)
-    return Ballot(tuple(ranking)) if ranking else Ballot(problem="it names no response")
+    return RankedBallot(tuple(ranking)) if ranking else RankedBallot(problem="it names no response")
 
 
 def _objects(text: str) -> Iterator[Any]:
@@ -76,15 +76,15 @@ def _is_ballot(thing: Any, nonce: str) -> bool:
     return isinstance(thing, dict) and thing.get("nonce") == nonce and isinstance(thing.get("ranking"), list)
 
 
-def _checked(ranking: list[Any], labels: Collection[str]) -> Ballot:
+def _checked(ranking: list[Any], labels: Collection[str]) -> RankedBallot:
     read = tuple(_label(entry) for entry in ranking)
     if unknown := sum(label not in labels for label in read):
-        return Ballot(problem=f"its ranking has {unknown} entries that are no label of an answer")
+        return RankedBallot(problem=f"its ranking has {unknown} entries that are no label of an answer")
     if len(set(read)) < len(read):
-        return Ballot(problem="its ranking names a label twice")
+        return RankedBallot(problem="its ranking names a label twice")
     if missing := sorted(set(labels) - set(read)):
-        return Ballot(problem=f"its ranking leaves out {', '.join(missing)}")
-    return Ballot(read)
+        return RankedBallot(problem=f"its ranking leaves out {', '.join(missing)}")
+    return RankedBallot(read)
 
 
 def _label(entry: Any) -> str:

@@ -1,4 +1,4 @@
-"""The last stage of every strategy that fuses: one seat writes the answer from what the others wrote."""
+"""The last stage of council and synthesize-best: one seat, the chair, writes the answer from what the others wrote."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from router.calls.calls import Calls
 from router.core.decision import Choice, Mark
 from router.core.plan import Plan
 from router.core.registry import Seat
+from router.core.stages import AnswerWritten, ChairAsked
 from router.core.vote import Vote
-from router.strategies.fusion.drafting import Stage
+from router.strategies.fusion.drafting import StageSummary
+from router.strategies.table import MAX_CHAIRS
 
 _SPARE_S = 0.3  # of the deadline, for handing out the best draft when every chair was silent
-MAX_CHAIRS = 3  # one, and up to two others if it fails before its first byte
 
 
 def chairs(plan: Plan, votes: Sequence[Vote]) -> tuple[Seat, ...]:
-    """Who may write the answer, best first: those of the plan that wrote no draft, since one finds its own the best.
+    """The seats that may write the answer, best first; authors of drafts come last, since one finds its own the best.
 
     A seat that has just failed is not asked again.
     """
@@ -34,27 +35,28 @@ async def written(calls: Calls, seats: Sequence[Seat], request: ChatRequest, bes
     Without an answer and with part of one already out, the error is the caller's: nothing can replace what it has read.
     """
     for seat in seats[:1]:
-        calls.tell("chair", provider=seat.provider.id, model=seat.model.id)
-    decision = await calls.answer(seats, request=request, role="chair", spare_s=_SPARE_S)
-    if decision.winner is not None:
-        first = decision.winner.seat.id == seats[0].id
-        return decision if first else replace(decision, flags=(*decision.flags, "chair_replaced"))
+        calls.tell(ChairAsked(seat.provider.id, seat.model.id))
+    choice = await calls.answer(seats, request=request, role="chair", spare_s=_SPARE_S)
+    if choice.winner is not None:
+        first = choice.winner.seat.id == seats[0].id
+        return choice if first else replace(choice, flags=(*choice.flags, "chair_replaced"))
     if any(vote.committed for vote in calls.votes):
-        return decision
+        return choice
     await calls.deliver(best_draft)
     return Choice(winner=best_draft, flags=("chair_failed",))
 
 
-def chair_stage(calls: Calls, began_s: float) -> Stage:
-    """The stage that began when so many seconds were left, told to whoever watches."""
-    stage = Stage.of("chair", [vote for vote in calls.votes if vote.role == "chair"], began_s - calls.remaining_s())
-    calls.tell("written", calls=stage.calls, ms=stage.ms)
+def chair_stage(calls: Calls, began_s: float) -> StageSummary:
+    """The stage that began when so many seconds were left; it is told too."""
+    votes = [vote for vote in calls.votes if vote.role == "chair"]
+    stage = StageSummary.of("chair", votes, began_s - calls.remaining_s())
+    calls.tell(AnswerWritten(stage.calls, stage.ms))
     return stage
 
 
-def chair_marks(decision: Choice) -> dict[str, Mark]:
-    """What is noted of the chair's answer: it counts if the caller got it."""
-    winner = decision.winner
+def chair_marks(choice: Choice) -> dict[str, Mark]:
+    """The mark of the chair's answer: it counts if the caller got it."""
+    winner = choice.winner
     return {winner.vote_id: Mark(counted=True)} if winner is not None and winner.role == "chair" else {}
 
 

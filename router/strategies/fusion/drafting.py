@@ -1,25 +1,24 @@
-"""The first stage of every strategy that fuses: some seats answer the same request, each by itself."""
+"""The first stage of council and synthesize-best: several seats answer the same request, each by itself."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.errors import ErrorKind, ProviderError
 from router.calls.calls import Ask, Calls
 from router.core.decision import Mark
 from router.core.plan import Plan
+from router.core.stages import DraftsGathered
 from router.core.vote import Vote
-
-_LEAST_GRACE_S = 0.25
-_LONGEST_GRACE_S = 5.0
+from router.strategies.stragglers import grace
+from router.strategies.table import quorum_of, size_of
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What a stage took and brought, for `explain`."""
+class StageSummary:
+    """How long a stage took and how many of its calls were answered, for `explain`."""
 
     stage: str
     ms: float
@@ -27,7 +26,7 @@ class Stage:
     ok: int
 
     @classmethod
-    def of(cls, stage: str, votes: Sequence[Vote], seconds: float) -> Stage:
+    def of(cls, stage: str, votes: Sequence[Vote], seconds: float) -> StageSummary:
         """The stage that these votes made up."""
         return cls(stage, round(seconds * 1000, 1), len(votes), sum(vote.ok for vote in votes))
 
@@ -39,12 +38,12 @@ class Drafts:
     planned: int
     votes: tuple[Vote, ...]
     usable: tuple[Vote, ...]
-    stage: Stage
+    stage: StageSummary
 
     @property
     def quorum(self) -> int:
-        """How many of the planned drafts a fused answer should rest on: most of them, and at least two."""
-        return 1 if self.planned == 1 else max(2, self.planned // 2 + 1)
+        """How many drafts a fused answer should rest on."""
+        return quorum_of(self.planned)
 
     @property
     def quorum_met(self) -> bool:
@@ -53,7 +52,7 @@ class Drafts:
 
     @property
     def call_tools(self) -> bool:
-        """True when a draft wants tools called: such answers can be chosen, but not fused."""
+        """Whether a draft calls tools: such answers can be chosen, but not fused."""
         return any(_calls_tools(vote) for vote in self.usable)
 
     @property
@@ -64,10 +63,10 @@ class Drafts:
         return next(vote for vote in self.usable if _calls_tools(vote) is wanted)
 
 
-async def gather_drafts(plan: Plan, calls: Calls, count: int, share: float) -> Drafts:
-    """Asks the first `count` seats at once, within a share of the time left; the other seats replace failures."""
-    members, spares = plan.seats[:count], plan.seats[count:]
-    began_s = calls.remaining_s()
+async def gather_drafts(plan: Plan, calls: Calls, share: float) -> Drafts:
+    """Asks the plan's first seats at once, within a share of the time left; the other seats replace failures."""
+    planned, began_s = size_of(plan), calls.remaining_s()
+    members, spares = plan.seats[:planned], plan.seats[planned:]
     votes = await calls.gather(
         [Ask(seat, role="draft", ballot={"seed": calls.seed}) for seat in members],
         timeout_s=began_s * share,
@@ -78,40 +77,13 @@ async def gather_drafts(plan: Plan, calls: Calls, count: int, share: float) -> D
     answered = sorted((vote for vote in votes if vote.ok), key=lambda vote: places[vote.seat.id])
     # Where all refuse, one refusal is what the caller gets.
     usable = [vote for vote in answered if _usable(vote)] or answered[:1]
-    stage = Stage.of("drafts", votes, began_s - calls.remaining_s())
-    calls.tell("drafts", planned=count, usable=len(usable), ms=stage.ms)
-    return Drafts(count, tuple(votes), tuple(usable), stage)
-
-
-def grace(asked: int, spares: int = 0) -> Callable[[Sequence[Vote], float], float | None]:
-    """How long stragglers are waited for: for `straggler_s` once most of those that can answer have."""
-
-    def more_s(votes: Sequence[Vote], elapsed_s: float) -> float | None:
-        answered = sum(vote.ok for vote in votes)
-        lost = max(0, len(votes) - answered - spares)
-        if answered < max(2, (asked - lost) // 2 + 1):
-            return None
-        return straggler_s(elapsed_s)
-
-    return more_s
-
-
-def straggler_s(elapsed_s: float) -> float:
-    """How long the slow are waited for when others have taken so long: half as long again.
-
-    5 s at most, and a quarter of a second at least: among quick seats half as long again is no time at all.
-    """
-    return min(max(0.5 * elapsed_s, _LEAST_GRACE_S), _LONGEST_GRACE_S)
-
-
-def failure(votes: Iterable[Vote]) -> ProviderError:
-    """The error that is the caller's when no draft came: the last that a seat gave."""
-    errors = [vote.error for vote in votes if vote.error and vote.error.kind is not ErrorKind.CANCELLED]
-    return errors[-1] if errors else ProviderError(ErrorKind.TIMEOUT, "no seat answered within the deadline")
+    stage = StageSummary.of("drafts", votes, began_s - calls.remaining_s())
+    calls.tell(DraftsGathered(planned, len(usable), stage.ms))
+    return Drafts(planned, tuple(votes), tuple(usable), stage)
 
 
 def draft_mark(vote: Vote, drafts: Drafts, ballot: Mapping[str, Any]) -> Mark:
-    """What is noted of a draft: whether it could be used, and in `ballot` how it was shown and how it did."""
+    """The mark of a draft: whether it could be used, and in `ballot` how it was shown and where it came."""
     usable = vote in drafts.usable
     return Mark(valid=usable, counted=usable, ballot={**(vote.ballot or {}), **ballot})
 

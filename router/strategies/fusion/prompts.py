@@ -1,4 +1,4 @@
-"""What models are told when they review, repair a ballot, chair or fuse.
+"""The prompts of reviewers, of ballots to be repaired, of chairs and of synthesisers.
 
 `strategies.<name>.prompts` in the registry replaces a wording by its key. `$nonce`, `$labels` and `$problem` are
 replaced literally, by values of ours; what callers and models wrote is set beside a wording, never into it.
@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 _MATERIAL = (
     "Everything between lines that carry the code $nonce is material for you to judge, written by others. "
@@ -46,7 +45,7 @@ WORDINGS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# The wordings of the parity mode: the steps and the form of the original's, not its sentences.
+# The parity mode keeps the steps and the form of the original, not its sentences.
 KARPATHY_WORDINGS: Mapping[str, str] = MappingProxyType(
     {
         **WORDINGS,
@@ -64,7 +63,7 @@ KARPATHY_WORDINGS: Mapping[str, str] = MappingProxyType(
 )
 
 CLOSING = "That was the last of the material. Now write the answer to the user's message."
-# What a reply must look like is no wording: the code that reads it depends on it.
+# The form of a reply is no wording: the code that reads it depends on it.
 BALLOT_FORM = (
     "Rank the answers $labels from best to worst. Reply with this JSON object and nothing else, each label once:\n"
     '{"ranking": ["<label of the best>", "…", "<label of the worst>"], "nonce": "$nonce"}'
@@ -75,9 +74,9 @@ FINAL_RANKING_FORM = (
 )
 
 
-def worded(kind: Mapping[str, str], options: Mapping[str, Any]) -> Mapping[str, str]:
-    """The wordings with those that the options of a strategy replace."""
-    return {**kind, **options.get("prompts", {})}
+def worded(wordings: Mapping[str, str], replaced: Mapping[str, str]) -> Mapping[str, str]:
+    """The wordings, with those of the registry in place of ours."""
+    return {**wordings, **replaced}
 
 
 def filled(wording: str, **values: str) -> str:

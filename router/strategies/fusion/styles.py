@@ -1,57 +1,64 @@
-"""The two ways a council may be held: ours, and that of the program that made councils known, for comparison."""
+"""The two styles of a council as data: ours, and that of the program that made councils known, for comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from adapters.types import Answer
-from router.strategies.fusion.ballots import Ballot, read_ballot, read_final_ranking
+from router.core.strategy_options import CouncilStyle
+from router.strategies.fencing import ANSWER_CHARS, fenced
+from router.strategies.fusion.ballots import read_ballot, read_final_ranking
+from router.strategies.fusion.panel import ReviewPanel, Reviews, Style
 from router.strategies.fusion.prompts import BALLOT_FORM, FINAL_RANKING_FORM, KARPATHY_WORDINGS, WORDINGS
-from router.strategies.fusion.review_order import Design, balanced, fixed
+from router.strategies.fusion.ranking import Ranking
+from router.strategies.fusion.review_order import balanced, fixed
+from router.strategies.table import REVIEW_FORMS
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
-    """`repairs` a ballot that cannot be read is asked for again; `least` drafts are needed for ballots to say anything.
-
-    `shows_names` tells whether the chair learns who wrote what, and reads the reviews whole.
-    """
-
-    design: Callable[[int, int], Design]
-    form: str
-    read: Callable[[Answer, Collection[str], str], Ballot]
-    repairs: bool
-    aggregate: str
-    shows_names: bool
-    noun: str
-    least: int
-    wordings: Mapping[str, str]
+def _scores_without_names(panel: ReviewPanel, reviews: Reviews, ranking: Ranking) -> Iterator[str]:
+    """The common ranking with its scores, and each ballot under its author's label."""
+    scores = ", ".join(_scored(each.label, each.score) for each in ranking.standings)
+    ballots = (
+        f"The author of {panel.design.labels[made.reviewer]}: " + " > ".join(made.ballot.ranking)
+        for made in reviews.counted
+    )
+    yield "\n".join((f"All rankings together, best first: {scores}", *ballots))
 
 
-STYLES: Mapping[str, Style] = MappingProxyType(
+def _reviews_with_names(panel: ReviewPanel, reviews: Reviews, ranking: Ranking) -> Iterator[str]:
+    """Every review in full under the name of its model, and the model behind each label."""
+    for made in reviews.counted:
+        text = made.vote.answer.text if made.vote.answer else ""
+        yield fenced(f"ranking by {made.vote.seat.id}", text, panel.nonce, ANSWER_CHARS)
+    yield f"In the rankings, {', '.join(f'Response {label} is of {seat}' for label, seat in panel.authors.items())}."
+
+
+def _scored(label: str, score: float | None) -> str:
+    return label if score is None else f"{label} ({score:.2f})"
+
+
+STYLES: Mapping[CouncilStyle, Style] = MappingProxyType(
     {
         "quorum": Style(
+            review=REVIEW_FORMS["quorum"],
             design=balanced,
             form=BALLOT_FORM,
             read=read_ballot,
-            repairs=True,
             aggregate="borda",
-            shows_names=False,
             noun="answer",
-            least=3,  # of two, each would read the other's alone, and a ranking of one says nothing
+            chair_title=lambda label, seat: f"answer {label}",
+            chair_reviews=_scores_without_names,
             wordings=WORDINGS,
         ),
         "karpathy": Style(
+            review=REVIEW_FORMS["karpathy"],
             design=fixed,
             form=FINAL_RANKING_FORM,
             read=read_final_ranking,
-            repairs=False,
             aggregate="mean_rank",
-            shows_names=True,
             noun="Response",
-            least=2,
+            chair_title=lambda label, seat: f"response of {seat}",
+            chair_reviews=_reviews_with_names,
             wordings=KARPATHY_WORDINGS,
         ),
     }

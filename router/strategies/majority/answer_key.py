@@ -38,8 +38,8 @@ Form = Literal["label", "json", "tools", "number", "date", "yes_no", "text", "pr
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """What an answer is compared by, and the form it was read in; `prose` is equal to itself alone."""
+class AnswerKey:
+    """The value an answer is compared by, and the form it was read in; `prose` is equal to itself alone."""
 
     value: str
     form: Form
@@ -65,7 +65,7 @@ def ballot_kind(
     return BallotKind("open", ignored=ignored)
 
 
-def key_of(answer: Answer, kind: BallotKind) -> Key | None:
+def key_of(answer: Answer, kind: BallotKind) -> AnswerKey | None:
     """The key of an answer, or None where it is spoiled: empty, refused, cut, denied, or not one of the labels."""
     if answer.finish_reason == "content_filter" or (answer.refusal and not answer.text and not answer.tool_calls):
         return None
@@ -73,7 +73,7 @@ def key_of(answer: Answer, kind: BallotKind) -> Key | None:
     text, _ = split_reasoning(answer.text)
     if kind.name == "label":
         label = None if answer.tool_calls else label_of(text, kind.labels, cut=cut)
-        return Key(label, "label") if label is not None else None
+        return AnswerKey(label, "label") if label is not None else None
     if answer.tool_calls:
         return _key(calls_key(answer.tool_calls), "tools")
     if kind.name == "json":
@@ -81,7 +81,7 @@ def key_of(answer: Answer, kind: BallotKind) -> Key | None:
     return None if cut else _open_key(text, kind)
 
 
-def _open_key(text: str, kind: BallotKind) -> Key | None:
+def _open_key(text: str, kind: BallotKind) -> AnswerKey | None:
     document = _document(text, kind)
     said = lead_in_removed(text)
     if document or len(said) > _MAX_SAID_CHARS:
@@ -95,13 +95,13 @@ def _open_key(text: str, kind: BallotKind) -> Key | None:
     )
     for form, value in forms:
         if value is not None:
-            return Key(value, form)
+            return AnswerKey(value, form)
     if not said or _REFUSAL.match(folded(said)):
         return None
     words = short_text(bare)
     if words is None:
         return _prose(text)
-    return Key(words, "text") if words else None
+    return AnswerKey(words, "text") if words else None
 
 
 def short_text(text: str) -> str | None:
@@ -121,20 +121,20 @@ def _means_something(character: str) -> bool:
     return character.isalnum() or unicodedata.category(character) == "Sm"  # ≈ 42 is not 42
 
 
-def _document(text: str, kind: BallotKind) -> Key | None:
+def _document(text: str, kind: BallotKind) -> AnswerKey | None:
     """The text as JSON, if it is an object or a list: a bare number or word is read as what it is."""
     found = text.lstrip(" \t\r\n`jsonJSON")[:1] in ("{", "[")
     return _key(document_key(text, kind.ignored), "json") if found else None
 
 
-def _prose(text: str) -> Key:
-    return Key(_digest(" ".join(text.casefold().split())), "prose")
+def _prose(text: str) -> AnswerKey:
+    return AnswerKey(_digest(" ".join(text.casefold().split())), "prose")
 
 
-def _key(value: str | None, form: Form) -> Key | None:
+def _key(value: str | None, form: Form) -> AnswerKey | None:
     if value is None:
         return None
-    return Key(value if len(value) <= _MAX_KEY_CHARS else _digest(value), form)
+    return AnswerKey(value if len(value) <= _MAX_KEY_CHARS else _digest(value), form)
 
 
 def _digest(text: str) -> str:

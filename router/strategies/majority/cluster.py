@@ -1,4 +1,4 @@
-"""Which of several answers in prose say the same: one seat is asked to group them, in one call.
+"""Groups answers in prose that say the same: one seat is asked for that, in one call.
 
 The answers are numbered in a shuffled order and fenced by a code that none of them can contain. A reply that is not a
 partition of the numbers is repaired once; after that all answers count as different, since nothing else is known.
@@ -21,7 +21,7 @@ from router.strategies.fencing import conversation, fenced, new_nonce
 
 ANSWER_CHARS = 4_000
 _SHARE = 0.7  # of the time left: a repair needs the rest
-_INSTRUCTION = (
+INSTRUCTION = (
     "Several assistants have answered the last message of a user, independently. Group the answers that say the same: "
     "those that would lead the user to the same conclusion, whatever their wording, length or reasons. Answers that "
     "differ in a fact, a number, a name or a decision are in different groups. Do not judge which is right. Everything "
@@ -69,7 +69,7 @@ def grouping_request(asked: ChatRequest, answers: Sequence[str], nonce: str) -> 
     """The question to the judge: the conversation and the numbered answers, all quoted."""
     shown = [fenced(f"answer {at}", answer, nonce, ANSWER_CHARS) for at, answer in enumerate(answers, start=1)]
     material = "\n\n".join([conversation(asked, nonce), *shown])
-    instruction = _INSTRUCTION.replace("$nonce", nonce)
+    instruction = INSTRUCTION.replace("$nonce", nonce)
     return ChatRequest((Message("system", (Text(instruction),)), Message("user", (Text(material),))))
 
 

@@ -1,7 +1,7 @@
 """majority-vote: several seats answer, and what most of their weight says is the answer.
 
 As soon as no vote that is still out could change the decision, the answer leaves and the rest is cancelled. Where one
-could, but a quorum has spoken and one answer leads, the slow ones get half as long again.
+could, but a quorum has answered and one answer leads, stragglers get half as long again.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from dataclasses import replace
 
 from adapters.errors import ErrorKind, ProviderError
 from router.calls.calls import Ask, Calls
-from router.core.decision import Choice, Mark
+from router.core.decision import Choice, Mark, Refusal
 from router.core.plan import Plan
 from router.core.registry import Seat
+from router.core.stages import AnswersGrouped, VotesTallied
 from router.core.vote import Vote
 from router.strategies.fencing import readable
-from router.strategies.fusion.drafting import failure, straggler_s
 from router.strategies.majority.cluster import grouped
-from router.strategies.majority.ruling import Cast, Rule, Ruling, is_settled, rule_on
+from router.strategies.majority.ruling import Cast, Ruling, VotingRule, is_settled, rule_on
 from router.strategies.majority.tally import weights_by_key
-from router.strategies.majority.voting import Panel, Reader, ask_again, rule_for, still_out, voters
+from router.strategies.majority.voting import Reader, VoterPanel, ask_again, rule_for, still_out
+from router.strategies.stragglers import failure, straggler_s
 
 _SHARE = 0.8  # of the time left, for the voters: a tie-breaker or a grouping needs the rest
 _FREE_TEXT = (
@@ -31,19 +32,20 @@ _FREE_TEXT = (
 
 async def majority_vote(plan: Plan, calls: Calls) -> Choice:
     """Asks the panel, stops as soon as it is decided, breaks ties, groups free text if asked to, and delivers."""
-    panel = Panel.of(plan, calls.request, calls.seed)
-    rule, kind = rule_for(plan, calls.request, voters(plan))
+    panel = VoterPanel.of(plan, calls.request, calls.seed)
+    rule, kind = rule_for(plan, calls.request)
     reader = Reader(plan, kind, rule)
 
     def enough(votes: Sequence[Vote]) -> bool:
         cast, out = reader.cast(votes), still_out(panel, votes)
-        calls.tell("tally", counts=_shown(cast), out=len(out))
+        if calls.watched:
+            calls.tell(VotesTallied(_shown(cast), len(out)))
         return is_settled(cast, out, rule)
 
     def grace(votes: Sequence[Vote], elapsed_s: float) -> float | None:
         ruling = rule_on(reader.cast(votes), rule)
         led = ruling.refused is None and ruling.count.quorum_met and not ruling.count.tied
-        return straggler_s(elapsed_s) if led else None  # a tie is worth waiting for who breaks it
+        return straggler_s(elapsed_s) if led else None  # a tie is worth waiting for the vote that breaks it
 
     timeout_s = calls.remaining_s() * _SHARE
     votes = await calls.gather(panel.asks, enough=enough, grace=grace, timeout_s=timeout_s, spares=panel.spares)
@@ -61,11 +63,11 @@ async def majority_vote(plan: Plan, calls: Calls) -> Choice:
     ruling = rule_on(cast, rule)
     if ruling.count.tie:
         flags.append("tie_broken_by_rank" if ruling.count.tied else "tie_broken_by_vote")
-    calls.tell("tally", counts=_shown(cast), out=0)
-    return await _delivered(calls, _decision(calls, votes, reader, rule, ruling, same), judged, flags)
+    calls.tell(VotesTallied(_shown(cast), 0))
+    return await _delivered(calls, _choice(calls, votes, reader, rule, ruling, same), judged, flags)
 
 
-def _needs_grouping(cast: Cast, rule: Rule) -> bool:
+def _needs_grouping(cast: Cast, rule: VotingRule) -> bool:
     worded = any(form in ("text", "prose") for form in cast.forms.values())
     return rule.free_text == "cluster" and worded and len(cast.forms) > 1
 
@@ -73,8 +75,8 @@ def _needs_grouping(cast: Cast, rule: Rule) -> bool:
 async def _grouping(
     plan: Plan, calls: Calls, reader: Reader, votes: Sequence[Vote]
 ) -> tuple[dict[str, str], Mapping[str, Mark], bool]:
-    """Which keys stand for the same answer, by one call to the cheapest seat."""
-    first: dict[str, str] = {}  # key → the words of the first who said it
+    """The keys that stand for the same answer, by one call to the cheapest seat."""
+    first: dict[str, str] = {}  # key → the words of the first vote for it
     for vote in votes:
         key = reader.key(vote)
         if key is not None and vote.answer is not None:
@@ -84,11 +86,11 @@ async def _grouping(
     able = [seat for seat in plan.seats if seat.id not in failed]
     grouping = await grouped(calls, sorted(able, key=_price), list(first.values()))
     same = {keys[at]: keys[group[0]] for group in grouping.groups for at in group}
-    calls.tell("groups", groups=len(grouping.groups), known=grouping.known)
+    calls.tell(AnswersGrouped(len(grouping.groups), grouping.known))
     return same, grouping.marks, grouping.known
 
 
-async def _tie_breaker(plan: Plan, calls: Calls, panel: Panel) -> list[Vote]:
+async def _tie_breaker(plan: Plan, calls: Calls, panel: VoterPanel) -> list[Vote]:
     """One more vote: of a seat that was not asked yet, or a further sample where seats are sampled; else none."""
     asked = {vote.seat.id for vote in calls.votes}
     fresh = [seat for seat in plan.seats if seat.id not in asked]
@@ -99,8 +101,8 @@ async def _tie_breaker(plan: Plan, calls: Calls, panel: Panel) -> list[Vote]:
     return await calls.gather([ask], timeout_s=calls.remaining_s() * _SHARE, spares=fresh[1:])
 
 
-def _decision(
-    calls: Calls, votes: Sequence[Vote], reader: Reader, rule: Rule, ruling: Ruling, same: Mapping[str, str]
+def _choice(
+    calls: Calls, votes: Sequence[Vote], reader: Reader, rule: VotingRule, ruling: Ruling, same: Mapping[str, str]
 ) -> Choice:
     counted = ruling.count
     spoken = counted.winner.vote_id if counted.winner and not ruling.refused else None
@@ -135,21 +137,21 @@ def _decision(
     )
 
 
-def _error(ruling: Ruling, rule: Rule, votes: Sequence[Vote]) -> ProviderError | None:
-    if ruling.refused == "free_text_vote":
-        return ProviderError(ErrorKind.INVALID_REQUEST, _FREE_TEXT, status=422, code="free_text_vote")
+def _error(ruling: Ruling, rule: VotingRule, votes: Sequence[Vote]) -> ProviderError | Refusal | None:
     if ruling.refused is None:
         return None
+    if ruling.refused == "free_text_vote":
+        return Refusal("free_text_vote", _FREE_TEXT, ErrorKind.INVALID_REQUEST)
     if all(vote.outcome in ("failed", "refused") for vote in votes):
         return failure(votes)
     words = f"{ruling.count.counted} of {rule.planned} votes could be counted, {rule.quorum} are needed"
-    return ProviderError(ErrorKind.OVERLOADED, words, status=503, code="no_quorum")
+    return Refusal("no_quorum", words, ErrorKind.OVERLOADED)
 
 
-async def _delivered(calls: Calls, decision: Choice, judged: Mapping[str, Mark], flags: Sequence[str]) -> Choice:
-    if decision.winner is not None:
-        await calls.deliver(decision.winner)
-    return replace(decision, marks={**decision.marks, **judged}, flags=tuple(flags))
+async def _delivered(calls: Calls, choice: Choice, judged: Mapping[str, Mark], flags: Sequence[str]) -> Choice:
+    if choice.winner is not None:
+        await calls.deliver(choice.winner)
+    return replace(choice, marks={**choice.marks, **judged}, flags=tuple(flags))
 
 
 def _shown(cast: Cast) -> dict[str, float]:

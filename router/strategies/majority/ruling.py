@@ -1,4 +1,4 @@
-"""The rule of a majority vote: what it makes of the ballots, live or from the log, and when it refuses to. Pure."""
+"""The rule of a majority vote, applied to ballots as they come or as they were logged: it decides, or refuses. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adapters.types import NOTHING
-from router.strategies.majority.tally import Ballot, Count, OnNoQuorum, count, decided, quorum_of
+from router.core.strategy_options import FreeText, OnNoQuorum
+from router.strategies.majority.tally import Ballot, Tally, count, decided
+from router.strategies.table import quorum_of
 
-FreeText = Literal["cluster", "reject"]
-Refusal = Literal["no_quorum", "free_text_vote"]
+Refused = Literal["no_quorum", "free_text_vote"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """How many votes are `planned` and needed, and what happens without them. `words` are for whoever reads the log."""
+class VotingRule:
+    """How many votes are `planned` and needed, and what happens without them; `words` go into the log as they are."""
 
     planned: int
     quorum: int
@@ -25,7 +26,7 @@ class Rule:
     words: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
     @classmethod
-    def of(cls, planned: int, on_no_quorum: OnNoQuorum, free_text: FreeText, **words: Any) -> Rule:
+    def of(cls, planned: int, on_no_quorum: OnNoQuorum, free_text: FreeText, **words: Any) -> VotingRule:
         """The rule for so many voters."""
         return cls(planned, quorum_of(planned), on_no_quorum, free_text, words)
 
@@ -43,7 +44,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """What has been cast: the ballots, the form of each answer by key, and how many in `prose` are not among them."""
+    """The ballots so far, the form of each answer by its key, and how many answers in `prose` are not among them."""
 
     ballots: tuple[Ballot, ...] = ()
     forms: Mapping[str, str] = field(default_factory=lambda: NOTHING)
@@ -52,10 +53,10 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """The count, and what forbids to answer by it, if anything does."""
+    """The count, and why it is refused as a decision, if it is."""
 
-    count: Count
-    refused: Refusal | None = None
+    count: Tally
+    refused: Refused | None = None
 
     @property
     def key(self) -> str | None:
@@ -63,8 +64,8 @@ class Ruling:
         return None if self.refused else self.count.key
 
 
-def rule_on(cast: Cast, rule: Rule) -> Ruling:
-    """Counts what was cast. Free text that nobody grouped is refused: different words do not prove different answers.
+def rule_on(cast: Cast, rule: VotingRule) -> Ruling:
+    """Counts the ballots. Free text that nobody grouped is refused: different words do not prove different answers.
 
     So is a vote without a quorum where the rule says `fail`, and one without any valid ballot.
     """
@@ -76,7 +77,7 @@ def rule_on(cast: Cast, rule: Rule) -> Ruling:
     return Ruling(counted)
 
 
-def is_settled(cast: Cast, out: Sequence[float], rule: Rule) -> bool:
+def is_settled(cast: Cast, out: Sequence[float], rule: VotingRule) -> bool:
     """True when the votes still `out` (weights) can no longer change the ruling; see `tally.decided`."""
     if rule.free_text == "reject" and cast.prose and len(cast.ballots) + len(out) < rule.quorum:
         return True
@@ -113,7 +114,7 @@ def recount(rows: Iterable[Mapping[str, Any]], rule: Mapping[str, Any]) -> Rulin
                 plain=noted.get("plain", False),
             )
         )
-    known = Rule(
+    known = VotingRule(
         rule.get("planned", 0), rule["quorum"], rule.get("on_no_quorum", "degrade"), rule.get("free_text", "reject")
     )
     return rule_on(Cast(tuple(ballots), forms, prose), known)

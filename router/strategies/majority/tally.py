@@ -1,4 +1,4 @@
-"""Counting votes: who has won, by how much, and from when on nothing that is still out can change that. Pure.
+"""Counts votes: which answer has won, by how much, and from when on no vote still out can change that. Pure.
 
 Weights are added as exact fractions of their decimal form, so that 0.1 + 0.2 ties with 0.3 and no order of arrival
 makes a difference.
@@ -10,9 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
-OnNoQuorum = Literal["degrade", "fail"]
+from router.core.strategy_options import OnNoQuorum
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,8 @@ class Ballot:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """What the ballots came to. `agreement` and `margin` are shares of the valid weight; `winner` speaks for `key`.
+class Tally:
+    """The outcome of a count. `agreement` and `margin` are shares of the valid weight; `winner` speaks for `key`.
 
     `tie` says that the leading answers had equal weight before a tie-breaker was asked; `tied` that they still have.
     """
@@ -54,21 +53,16 @@ class Count:
         return self.winner is not None and not (self.majority and self.quorum_met)
 
 
-def quorum_of(planned: int) -> int:
-    """How many valid votes a decision needs: most of the planned ones, and two unless only one was planned."""
-    return min(planned, max(2, planned // 2 + 1))
-
-
-def count(ballots: Iterable[Ballot], quorum: int) -> Count:
+def count(ballots: Iterable[Ballot], quorum: int) -> Tally:
     """Counts the ballots: the greatest weight wins; of equal ones, the answer of the best-placed seat."""
     ballots = sorted(ballots, key=lambda ballot: (ballot.place, ballot.seq))
     if not ballots:
-        return Count()
+        return Tally()
     weights = weights_by_key(ballots)
     ranked = sorted(weights, key=lambda key: -weights[key])  # stable: equal weights stay in the order of their seats
     first, second = weights[ranked[0]], weights[ranked[1]] if len(ranked) > 1 else Fraction(0)
     valid = sum(weights.values())
-    return Count(
+    return Tally(
         key=ranked[0],
         winner=min((ballot for ballot in ballots if ballot.key == ranked[0]), key=lambda ballot: not ballot.plain),
         counted=len(ballots),

@@ -1,11 +1,10 @@
-"""Who votes, how a vote is read, and how much weight is still out: the pure parts of majority-vote."""
+"""The panel of voters, the reading of their answers, and the weight that is still out: majority-vote without calls."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle, islice
 from typing import Any
 
 from adapters.errors import POLICY
@@ -13,16 +12,18 @@ from adapters.types import ChatRequest
 from router.calls.calls import Ask
 from router.core.plan import Plan
 from router.core.registry import Seat
+from router.core.strategy_options import VoteOptions
 from router.core.vote import Vote
-from router.strategies.majority.answer_key import BallotKind, Key, ballot_kind, key_of
-from router.strategies.majority.ruling import Cast, FreeText, Rule
+from router.strategies.majority.answer_key import AnswerKey, BallotKind, ballot_kind, key_of
+from router.strategies.majority.ruling import Cast, VotingRule
 from router.strategies.majority.tally import Ballot
+from router.strategies.table import STRATEGIES, size_of
 
 _SAMPLING_TEMPERATURE = 0.7  # as in Wang et al., Self-Consistency (2022): at 0 a second sample says nothing new
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class VoterPanel:
     """The calls of a vote, one a voter, and the seats that stand in for those that fail."""
 
     asks: tuple[Ask, ...]
@@ -30,18 +31,12 @@ class Panel:
     sampled: bool
 
     @classmethod
-    def of(cls, plan: Plan, request: ChatRequest, seed: int) -> Panel:
+    def of(cls, plan: Plan, request: ChatRequest, seed: int) -> VoterPanel:
         """The plan's first seats; where they are too few, several samples of each. `seed` tells samples apart."""
-        size = voters(plan)
-        seats = list(islice(cycle(plan.seats), size))
+        facts = STRATEGIES[plan.strategy]
+        seats, size = facts.first_asked(plan), facts.size(plan)
         asks = (ask_again(seat, request, seed, at // len(plan.seats)) for at, seat in enumerate(seats))
         return cls(tuple(asks), plan.seats[size:], sampled=size > len(plan.seats))
-
-
-def voters(plan: Plan) -> int:
-    """As many as the caller said; else the tier's size, one less where it is even: an even panel ties more often."""
-    size = plan.registry.tiers[plan.options.tier].council_size
-    return plan.options.council_size or (size - 1 if size % 2 == 0 and size > 2 else size)
 
 
 def ask_again(seat: Seat, request: ChatRequest, seed: int, sample: int) -> Ask:
@@ -55,15 +50,14 @@ def ask_again(seat: Seat, request: ChatRequest, seed: int, sample: int) -> Ask:
     return Ask(seat, request=replace(request, params=params), ballot={"sample": sample})
 
 
-def rule_for(plan: Plan, request: ChatRequest, planned: int) -> tuple[Rule, BallotKind]:
-    """The rule of this vote and how its answers are read: the caller's wishes, else the registry's."""
-    options, defaults = plan.options, plan.registry.strategies[plan.strategy]
-    kind = ballot_kind(options.labels, request.response_format, tuple(defaults.get("ignore", ())))
-    free_text: FreeText = options.free_text or defaults["free_text"]
-    rule = Rule.of(
-        planned,
-        options.on_no_quorum or defaults["on_no_quorum"],
-        free_text,
+def rule_for(plan: Plan, request: ChatRequest) -> tuple[VotingRule, BallotKind]:
+    """The rule of this vote and how its answers are read: as the caller asked, else as the registry says."""
+    options, defaults = plan.options, plan.settings(VoteOptions)
+    kind = ballot_kind(options.labels, request.response_format, defaults.ignore)
+    rule = VotingRule.of(
+        size_of(plan),
+        options.on_no_quorum or defaults.on_no_quorum,
+        options.free_text or defaults.free_text,
         kind=kind.name,
         labels=list(kind.labels),
         ignore=list(kind.ignored),
@@ -74,14 +68,14 @@ def rule_for(plan: Plan, request: ChatRequest, planned: int) -> tuple[Rule, Ball
 class Reader:
     """Reads each vote once, as a ballot of its seat's weight and place, and remembers it."""
 
-    def __init__(self, plan: Plan, kind: BallotKind, rule: Rule) -> None:
+    def __init__(self, plan: Plan, kind: BallotKind, rule: VotingRule) -> None:
         self._places = {seat.id: place for place, seat in enumerate(plan.seats)}
         self._kind = kind
         self._counts_prose = rule.free_text == "cluster" and kind.name == "open"
-        self._keys: dict[str, Key | None] = {}
+        self._keys: dict[str, AnswerKey | None] = {}
 
-    def key(self, vote: Vote) -> Key | None:
-        """What the vote's answer is compared by; None if there is none, or it is spoiled."""
+    def key(self, vote: Vote) -> AnswerKey | None:
+        """The key that the vote's answer is compared by; None if there is no answer, or it is spoiled."""
         if vote.answer is None:
             return None
         if vote.vote_id not in self._keys:
@@ -100,7 +94,7 @@ class Reader:
         )
 
     def noted(self, vote: Vote) -> dict[str, Any]:
-        """What is stored with the vote, beside its key and weight, so that it can be counted again."""
+        """The facts stored with a vote, beside its key and weight, so that it can be counted again."""
         key = self.key(vote)
         facts = {"place": self._places[vote.seat.id], "form": key.form, "plain": _is_plain(vote, key)} if key else {}
         return {**(vote.ballot or {}), **facts}
@@ -118,7 +112,7 @@ class Reader:
         )
 
 
-def still_out(panel: Panel, votes: Sequence[Vote]) -> list[float]:
+def still_out(panel: VoterPanel, votes: Sequence[Vote]) -> list[float]:
     """The weights of the voters that have not ended, each as heavy as it or a seat that may yet stand in for it."""
     lost = sum(not vote.ok and vote.error is not None and POLICY[vote.error.kind].next_target != "no" for vote in votes)
     asked = Counter(seat.id for seat in panel.spares[:lost]) + Counter(ask.seat.id for ask in panel.asks)
@@ -128,7 +122,7 @@ def still_out(panel: Panel, votes: Sequence[Vote]) -> list[float]:
     return [max(weights[seat_id], heaviest_spare) for seat_id in out.elements()]
 
 
-def _is_plain(vote: Vote, key: Key) -> bool:
+def _is_plain(vote: Vote, key: AnswerKey) -> bool:
     return vote.answer is not None and vote.answer.text.strip() == key.value
 
 

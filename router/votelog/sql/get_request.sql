@@ -1,4 +1,4 @@
--- One request with all its votes, in the order they were made, as one JSON object. $1: request_id.
+-- One request with all its votes, in the order of the attempts, as one JSON object. $1: request_id.
 SELECT to_jsonb(r) || jsonb_build_object('votes', (
     SELECT coalesce(jsonb_agg(to_jsonb(v) ORDER BY v.seq, v.created_at), '[]'::jsonb)
     FROM quorum.votes v

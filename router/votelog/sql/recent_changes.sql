@@ -1,5 +1,5 @@
 -- The latest changes of state, newest first, each as one JSON object.
--- $1: not before; $2: provider (null: any); $3: how many at most.
+-- $1: earliest created_at; $2: provider (null: any); $3: maximum number of rows.
 SELECT to_jsonb(c)
 FROM quorum.state_changes c
 WHERE c.created_at >= $1::timestamptz

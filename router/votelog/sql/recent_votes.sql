@@ -1,5 +1,5 @@
 -- The latest votes, newest first, each as one JSON object.
--- $1: not before; $2: provider; $3: outcome; $4: request_id (null: any); $5: how many at most.
+-- $1: earliest created_at; $2: provider; $3: outcome; $4: request_id (each null: any); $5: maximum number of rows.
 SELECT to_jsonb(v)
 FROM quorum.votes v
 WHERE v.created_at >= $1::timestamptz

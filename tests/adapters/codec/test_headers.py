@@ -1,4 +1,4 @@
-"""Waiting times and limits as providers spell them."""
+"""Waits and rate limits in the formats of every provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thoughts are kept out of answers, wherever their tags stand and however the text is cut."""
+"""Reasoning is kept out of answers, wherever its tags stand and however the stream is cut."""
 
 from __future__ import annotations
 

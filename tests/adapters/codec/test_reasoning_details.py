@@ -1,4 +1,4 @@
-"""A model that thinks and calls tools gets its own thoughts back, as they were, and nobody else gets them."""
+"""A model that reasons and calls tools gets its own reasoning back unchanged, and no other provider gets it."""
 
 from __future__ import annotations
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.codec.sse import MAX_LINE_BYTES, SseParser
+from adapters.codec.sse import MAX_LINE_BYTES, SseEvent, SseParser
 from adapters.errors import ErrorKind, ProviderError
-from adapters.types import Event
 
 CASES = {
     "one": (b"data: a\n\n", [("", "a")]),
@@ -39,7 +38,7 @@ CASES = {
 }
 
 
-def parsed(*pieces: bytes, limit: int = MAX_LINE_BYTES) -> list[Event]:
+def parsed(*pieces: bytes, limit: int = MAX_LINE_BYTES) -> list[SseEvent]:
     parser = SseParser(limit)
     events = [event for piece in pieces for event in parser.feed(piece)]
     return events + parser.close()
@@ -48,7 +47,7 @@ def parsed(*pieces: bytes, limit: int = MAX_LINE_BYTES) -> list[Event]:
 @pytest.mark.parametrize("name", CASES)
 def test_rules(name: str) -> None:
     body, wanted = CASES[name]
-    events = [Event(*event) for event in wanted]
+    events = [SseEvent(*event) for event in wanted]
     assert parsed(body) == events
     assert parsed(*(body[at : at + 1] for at in range(len(body)))) == events
     assert parsed(*(piece for at in range(len(body)) for piece in (body[at : at + 1], b""))) == events
@@ -59,8 +58,8 @@ def test_rules(name: str) -> None:
 def test_events_come_as_soon_as_they_are_whole() -> None:
     parser = SseParser()
     assert parser.feed(b"data: a\n") == []
-    assert parser.feed(b"\n") == [Event("", "a")]
-    assert parser.feed(b"data: b\r\r") == [Event("", "b")]
+    assert parser.feed(b"\n") == [SseEvent("", "a")]
+    assert parser.feed(b"data: b\r\r") == [SseEvent("", "b")]
     assert parser.close() == []
     assert parser.close() == []
 

@@ -19,7 +19,7 @@ from router.guards.limits.ledger import Ledger, Reservation
 from router.guards.limits.windows import Window, rolling, window_of
 from router.stores.errors import StoreDown
 from router.stores.redis import Redis
-from router.votelog.queries import Spent
+from router.votelog.queries import SpentInPeriod
 from tests.support.rim import LIMIT_S
 from tests.support.small_registry import registry
 
@@ -74,7 +74,9 @@ class LogBook:
     def sent(self, at: datetime, *, model: str = "small", provider: str = "acme", tokens: int = 10) -> None:
         self.rows.append((at, provider, model, tokens))
 
-    async def spent(self, provider: str, model: str | None, since: datetime, width: timedelta) -> Sequence[Spent]:
+    async def spent(
+        self, provider: str, model: str | None, since: datetime, width: timedelta
+    ) -> Sequence[SpentInPeriod]:
         self.asked += 1
         if self.let is not None:
             await self.let.wait()
@@ -84,7 +86,7 @@ class LogBook:
         for at, of, served, tokens in self.rows:
             if of == provider and model in (None, served) and at >= since:
                 found.setdefault(since + (at - since) // width * width, []).append(tokens)
-        return [Spent(begins, len(each), sum(each), 0.0) for begins, each in found.items()]
+        return [SpentInPeriod(begins, len(each), sum(each), 0.0) for begins, each in found.items()]
 
 
 @dataclass

@@ -20,7 +20,7 @@ from router.guards.limits.ledger import Reservation
 from router.guards.limits.local_counters import merged
 from router.stores.postgres import Postgres
 from router.votelog.dead_letter import DeadLetter
-from router.votelog.queries import spent
+from router.votelog.queries import spent_since
 from router.votelog.writer import VoteLog
 from tests.guards.limits.ledgers import SMALL, UTC_DAY, LogBook, Replica, replica, scaled, seat, seats
 from tests.support.rim import until
@@ -82,7 +82,7 @@ async def test_a_new_redis_begins_with_what_the_vote_log_has(
         of_model="tokens: 900, per: minute",
         price="input: 1, output: 1",
     )
-    async with replica(redis_url, ask_log=partial(spent, postgres)) as one:
+    async with replica(redis_url, ask_log=partial(spent_since, postgres)) as one:
         await one.granted(small, Need(0, 0))
         minute, today, rolling_day, rolling_month = [limit.used for limit in one.ledger.left(small)]
         assert (minute, today, rolling_day) == (42, 2 + 1, 3 * 42)

@@ -14,10 +14,21 @@ from adapters.types import ChatRequest, Tool
 from router.core.block import Block
 from router.core.context import Options
 from router.core.plan import Plan
-from router.core.registry import STRATEGIES, Registry, Seat, Strategy
+from router.core.registry import Registry, Seat
+from router.core.strategy_options import Strategy
+from router.core.tokens import text_tokens
 from router.http.admin.plan import PlanApi
 from router.routing.cost_ceiling import WorstCase, worst_case
 from router.routing.planner import make_plan
+from router.strategies.fusion.prompts import (
+    BALLOT_FORM,
+    CLOSING,
+    FINAL_RANKING_FORM,
+    KARPATHY_WORDINGS,
+    WORDINGS,
+)
+from router.strategies.majority.cluster import INSTRUCTION
+from router.strategies.table import STRATEGIES, WORDING_TOKENS
 from tests.http.apps import App, served
 from tests.support.daemon import Reply
 from tests.support.small_registry import asking, body, registry
@@ -111,10 +122,10 @@ async def test_who_is_left_out_is_told_with_reason_and_end(app: App, blocks: dic
     plan = (await ask(app, tools=tools)).json
 
     assert [seat["model"] for seat in plan["seats"]] == ["fourth"]
-    assert [(out["model"], out["state"], out["reason"], out["until"]) for out in plan["excluded"]] == [
-        ("first", "limited", "30 of 30 requests a minute are used", "2025-06-15T15:06:40+00:00"),
-        ("second", "bad-key", "invalid key", None),
-        ("third", "unsuitable", "does not support tools", None),
+    assert [(out["model"], out["code"], out["state"], out["reason"], out["until"]) for out in plan["excluded"]] == [
+        ("first", "blocked", "limited", "30 of 30 requests a minute are used", "2025-06-15T15:06:40+00:00"),
+        ("second", "blocked", "bad-key", "invalid key", None),
+        ("third", "capability", "unsuitable", "does not support tools", None),
     ]
 
 
@@ -128,6 +139,7 @@ async def test_nobody_left_is_an_answer_too_and_costs_nothing(app: App, blocks: 
         "output_tokens": 0,
         "cost_usd": 0.0,
         "bounded": True,
+        "stages": [],
     }
 
 
@@ -172,11 +184,13 @@ def worst(strategy: Strategy, text: str = TEXT, size: int | None = None, **param
         ("single-query", 1, 1),
         ("ranked-fallback", None, 4),
         ("ranked-fallback", 2, 2),
-        ("majority-vote", None, 4),
+        ("majority-vote", None, 4),  # three vote, and the fourth stands in for one or breaks a tie
         ("majority-vote", 8, 9),  # there are but four seats: they are asked more than once; and one breaks a tie
         ("synthesize-best", None, 5),
-        ("council", None, 7),
-        ("council", 2, 5),
+        ("synthesize-best", 1, 4),  # one drafts, the others only if it fails, and there is nothing to fuse
+        ("council", None, 11),
+        ("council", 2, 5),  # two drafts are not ranked
+        ("council", 4, 13),
     ],
 )
 def test_calls_are_as_many_as_the_strategy_may_make(strategy: Strategy, size: int | None, calls: int) -> None:
@@ -185,6 +199,17 @@ def test_calls_are_as_many_as_the_strategy_may_make(strategy: Strategy, size: in
 
 def test_a_seat_that_may_be_asked_once_more_counts_once_more() -> None:
     assert worst("ranked-fallback", TEXT.replace("retries: 0", "retries: 1")).calls == 5
+
+
+async def test_a_plan_tells_the_stages_of_its_worst_case(app: App) -> None:
+    found = (await ask(app, model="cheap/council", council_size=4)).json["worst_case"]
+    assert found["stages"] == [
+        {"stage": "drafts", "calls": 4},
+        {"stage": "ballots", "calls": 4},
+        {"stage": "repairs", "calls": 4},
+        {"stage": "chair", "calls": 1},
+    ]
+    assert found["calls"] == 13
 
 
 def test_every_strategy_has_a_worst_case() -> None:
@@ -201,12 +226,39 @@ def test_a_walk_costs_each_of_its_seats_once_up_to_its_own_longest_answer() -> N
 
 
 def test_a_council_pays_for_what_its_members_and_its_chair_read() -> None:
-    found = worst("council", size=2, max_tokens=100)
-    # two drafts, two that read one other draft, and a chair that reads two drafts and two rankings
-    assert found.input_tokens == 2 * 1_000 + 2 * 1_100 + 1_400
-    assert found.output_tokens == 5 * 100
-    members = 1_000 * (3 + 2) + 1_100 * (3 + 2) + 2 * 100 * (6 + 4)  # the dearest two, since others may fail
-    assert found.cost_usd == pytest.approx((members + 1_400 * 10 + 100 * 20) / 1e6)
+    found = worst("council", size=3, max_tokens=100)
+    draft, ballot = 1_000, 1_000 + 2 * 100 + WORDING_TOKENS  # a ballot reads two drafts,
+    repair, chair = ballot + 4_096, 1_000 + 3 * 100 + WORDING_TOKENS + 3 * 16  # the chair three, and three rankings
+    assert found.input_tokens == 4 * draft + 3 * ballot + 3 * repair + chair
+    # `max_tokens` is what the caller gives an answer: drafts and the chair keep to it, and ballots do not.
+    assert found.output_tokens == 4 * 100 + 2 * (1_000 + 2_000 + 500) + 100
+    drafts = draft * (1 + 2 + 3) + 100 * (2 + 4 + 6)
+    reviews = (ballot + repair) * (1 + 2 + 3) + 2 * (1_000 * 2 + 2_000 * 4 + 500 * 6)  # the dearest three of four
+    assert found.cost_usd == pytest.approx((drafts + reviews + chair * 10 + 100 * 20) / 1e6)
+
+
+def test_our_own_wordings_are_shorter_than_what_is_counted_for_them() -> None:
+    said = [*WORDINGS.values(), *KARPATHY_WORDINGS.values(), INSTRUCTION]
+    longest = max(map(len, said)) + max(len(BALLOT_FORM), len(FINAL_RANKING_FORM)) + len(CLOSING)
+    fences = 8 * 2 * len("[end of answer A 0123456789abcdef]\n\n")
+    assert text_tokens(longest + fences) < WORDING_TOKENS
+
+
+def test_wordings_of_the_registry_are_read_too() -> None:
+    short, long = (
+        worst("council", TEXT.replace("council: {chair: complex}", f"council: {{prompts: {{chair: {text}}}}}"))
+        for text in ("x", "x" * 4_001)
+    )
+    assert long.input_tokens - short.input_tokens == 7 * 1_000  # three ballots, three repairs and the chair
+
+
+def test_where_a_vote_escalates_both_strategies_count() -> None:
+    text = TEXT.replace("strategies: {", "strategies: {majority-vote: {escalate: complex/single-query}, ")
+    found = worst("majority-vote", text)
+    assert [(stage.stage, stage.calls) for stage in found.stages] == [("votes", 4), ("answer", 1)]
+    assert found.calls == 5
+    assert found.cost_usd is not None
+    assert found.cost_usd > (worst("majority-vote").cost_usd or 0.0)
 
 
 def test_without_a_price_or_a_bound_it_says_so() -> None:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from router.daemon.memory import memory_share_reader
+from router.core.events import SheddingChanged
+from router.daemon.resources import memory_share_reader
 from router.http.server.load_shedding import (
     CALM_S,
     MAX_INFLIGHT,
     RETRY_AFTER_S,
     SAMPLE_S,
-    Episode,
+    ConcurrencyLimit,
     Gate,
-    Window,
     memory_admits,
 )
 from tests.support.small_registry import FakeTime
@@ -31,14 +31,14 @@ class Loop:
 
     def __init__(self, max_inflight: int = MAX_INFLIGHT) -> None:
         self.time = FakeTime()
-        self.told: list[Episode] = []
+        self.told: list[SheddingChanged] = []
         self.memory_share = 0.1
         self._lags_s: Iterator[float] = iter(())
         self.gate = Gate(
             self.time.clock,
             random.Random(7),
             memory_share=lambda: self.memory_share,
-            tell=self.told.append,
+            publish=self.told.append,
             max_inflight=max_inflight,
             sleep=self._sleep,
         )
@@ -169,7 +169,7 @@ async def test_more_than_the_bound_are_never_let_in() -> None:
 
 
 def test_the_window_alone_knows_of_no_other_bound() -> None:
-    assert Window().after(1.0, 0.0, 10**6) == Window()
+    assert ConcurrencyLimit().after(1.0, 0.0, 10**6) == ConcurrencyLimit()
 
 
 @pytest.mark.parametrize(

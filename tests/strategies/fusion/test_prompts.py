@@ -45,7 +45,7 @@ def test_a_value_is_put_in_literally() -> None:
 
 
 def test_the_registry_replaces_wordings_by_name() -> None:
-    mine = worded(WORDINGS, {"prompts": {"review": "Rank them."}})
+    mine = worded(WORDINGS, {"review": "Rank them."})
     assert mine["review"] == "Rank them."
     assert mine["chair"] == WORDINGS["chair"]
     assert worded(WORDINGS, {}) == WORDINGS

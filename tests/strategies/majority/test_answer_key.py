@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from adapters.types import Answer, ResponseFormat, ToolCall
-from router.strategies.majority.answer_key import BallotKind, Key, ballot_kind, key_of
+from router.strategies.majority.answer_key import AnswerKey, BallotKind, ballot_kind, key_of
 
 OPEN = BallotKind("open")
 JSON = BallotKind("json")
@@ -163,14 +163,14 @@ def test_long_keys_are_told_apart_by_their_digest() -> None:
     assert one != two
 
 
-def calls(*made: tuple[str, str]) -> Key | None:
+def calls(*made: tuple[str, str]) -> AnswerKey | None:
     return key_of(Answer(tool_calls=tuple(ToolCall(f"id{n}", *call) for n, call in enumerate(made))), OPEN)
 
 
 def test_tool_calls_are_a_set_of_names_and_meanings() -> None:
     one = calls(("weather", '{"city": "Paris", "days": 1}'), ("time", ""))
     assert one == calls(("time", "{}"), ("weather", '{"days":1.0,"city":"Paris"}'))
-    assert one == Key('time({}) & weather({"city":"Paris","days":1})', "tools")
+    assert one == AnswerKey('time({}) & weather({"city":"Paris","days":1})', "tools")
     assert one != calls(("time", "{}"))
     assert one != calls(("weather", '{"city": "paris", "days": 1}'), ("time", ""))
     assert calls(("time", "{broken")) is None

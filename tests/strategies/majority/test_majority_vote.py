@@ -13,7 +13,9 @@ from hypothesis import strategies as some
 from adapters.errors import ErrorKind
 from adapters.types import Answer, ResponseFormat, ToolCall
 from router.core.clock import Clock
-from tests.strategies.majority.voters import HANGS, Says, Voters, again, decided, panel_of
+from router.core.decision import Refusal
+from router.core.strategy_options import VoteOptions
+from tests.strategies.majority.voters import HANGS, Says, Voters, again, decided, panel_of, refusal_code
 from tests.support.small_registry import asking
 from tests.support.steady import SteadyLoop
 
@@ -78,10 +80,10 @@ def test_stopping_early_decides_as_waiting_for_all_would(
     with asyncio.Runner(loop_factory=SteadyLoop) as runner:
         one, two = runner.run(voters.decide()), runner.run(other.decide())
     if one.flags == two.flags == ():
-        told = [(d.answer_key, d.quorum_met, d.error and d.error.code) for d in (one, two)]
+        told = [(d.answer_key, d.quorum_met, refusal_code(d)) for d in (one, two)]
         assert told[0] == told[1]
     for play, decision in ((voters, one), (other, two)):
-        if decision.error is None or decision.error.code:
+        if decision.error is None or refusal_code(decision):
             assert again(play, decision) == decided(decision)
         assert (decision.winner is None) != (decision.error is None)
 
@@ -186,8 +188,8 @@ async def test_without_a_quorum_it_degrades_or_fails_as_asked() -> None:
     voters = Voters(*says, labels=MAIL, on_no_quorum="fail")
     hard = await voters.decide()
     assert hard.winner is None
-    assert hard.error is not None
-    assert (hard.error.code, hard.error.status, hard.quorum_met) == ("no_quorum", 503, False)
+    assert isinstance(hard.error, Refusal)
+    assert (hard.error.code, hard.error.kind, hard.quorum_met) == ("no_quorum", ErrorKind.OVERLOADED, False)
     assert "1 of 3 votes could be counted, 2 are needed" in hard.error.message
     assert again(voters, hard) == decided(hard)
 
@@ -195,8 +197,7 @@ async def test_without_a_quorum_it_degrades_or_fails_as_asked() -> None:
 async def test_a_vote_of_spoiled_ballots_has_no_answer() -> None:
     voters = Voters("eggs", "", "not spam", labels=MAIL)
     decision = await voters.decide()
-    assert decision.error is not None
-    assert (decision.error.code, decision.details["spoiled"]) == ("no_quorum", 3)
+    assert (refusal_code(decision), decision.details["spoiled"]) == ("no_quorum", 3)
     assert {mark.valid for mark in decision.marks.values()} == {False}
 
 
@@ -211,8 +212,7 @@ async def test_what_all_voters_failed_of_is_the_caller_s_error() -> None:
 
 async def test_json_votes_by_meaning() -> None:
     home = panel_of(3)
-    ignoring = {**home.strategies["majority-vote"], "ignore": ("/why",)}
-    home = replace(home, strategies={**home.strategies, "majority-vote": ignoring})
+    home = replace(home, strategies={**home.strategies, "majority-vote": VoteOptions(ignore=("/why",))})
     says = ('{"b": 1.0, "a": "x"}', '```json\n{"a":"x","b":1,"why":"so"}\n```', '{"a":"y","b":1}')
     voters = Voters(*says, home=home, request=asking(response_format=ResponseFormat("json_object")))
     decision = await voters.decide()

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from router.strategies.majority.ruling import Cast, Rule, is_settled, recount, rule_on
+from router.strategies.majority.ruling import Cast, VotingRule, is_settled, recount, rule_on
 from router.strategies.majority.tally import Ballot, count
 from tests.strategies.majority.test_tally import KEYS, WEIGHT, ballots
 
-SOFT = Rule.of(3, "degrade", "reject")
-HARD = Rule.of(3, "fail", "reject")
-GROUPED = Rule.of(3, "degrade", "cluster")
+SOFT = VotingRule.of(3, "degrade", "reject")
+HARD = VotingRule.of(3, "fail", "reject")
+GROUPED = VotingRule.of(3, "degrade", "cluster")
 
 
 def cast(*keys: str, form: str = "label", prose: int = 0) -> Cast:
@@ -40,7 +40,7 @@ def cast(*keys: str, form: str = "label", prose: int = 0) -> Cast:
         (cast("a", "b", "c", form="prose"), GROUPED, None),
     ],
 )
-def test_when_there_is_no_answer(given_: Cast, rule: Rule, refused: str | None) -> None:
+def test_when_there_is_no_answer(given_: Cast, rule: VotingRule, refused: str | None) -> None:
     ruling = rule_on(given_, rule)
     assert ruling.refused == refused
     assert (ruling.key is None) == (refused is not None)
@@ -60,7 +60,7 @@ def test_when_there_is_no_answer(given_: Cast, rule: Rule, refused: str | None) 
         (cast(), 1, HARD, True),
     ],
 )
-def test_when_the_rest_cannot_change_it(given_: Cast, out: int, rule: Rule, settled: bool) -> None:
+def test_when_the_rest_cannot_change_it(given_: Cast, out: int, rule: VotingRule, settled: bool) -> None:
     assert is_settled(given_, [1.0] * out, rule) is settled
 
 
@@ -92,7 +92,7 @@ def test_another_rule_decides_otherwise() -> None:
 
 
 def test_the_logged_rule_is_enough() -> None:
-    rule = Rule.of(3, "fail", "reject", kind="label", labels=["a"])
+    rule = VotingRule.of(3, "fail", "reject", kind="label", labels=["a"])
     assert rule.as_dict().items() >= {"planned": 3, "quorum": 2, "on_no_quorum": "fail", "kind": "label"}.items()
     assert recount([row(ballots("a")[0])], rule.as_dict()).refused == "no_quorum"
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from router.strategies.majority.tally import Ballot, Count, count, decided, quorum_of
+from router.strategies.majority.tally import Ballot, Tally, count, decided
+from router.strategies.table import quorum_of
 
 
 def ballots(*cast: str | tuple[str, float]) -> list[Ballot]:
@@ -55,7 +56,7 @@ def test_who_wins(cast: list[Any], winner: str, agreement: float, low: bool, tie
 
 
 def test_nobody_has_won_where_nobody_voted() -> None:
-    assert count([], 2) == Count()
+    assert count([], 2) == Tally()
     assert not count([], 2).low_confidence  # there is nothing to be confident of
 
 

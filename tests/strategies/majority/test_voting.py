@@ -7,7 +7,7 @@ import pytest
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import Answer
 from router.core.vote import Vote
-from router.strategies.majority.voting import Panel, still_out
+from router.strategies.majority.voting import VoterPanel, still_out
 from tests.core.test_vote import vote
 from tests.strategies.majority.voters import Voters, panel_of
 
@@ -31,13 +31,13 @@ BROKEN, WRONG = ErrorKind.SERVER_ERROR, ErrorKind.INVALID_REQUEST
 )
 def test_the_weight_still_out(weights: list[float], ended: dict[int, ErrorKind | None], out: list[float]) -> None:
     voters = Voters(*["yes"] * len(weights), home=panel_of(len(weights), weights=weights), council_size=3)
-    panel = Panel.of(voters.plan, voters.calls.request, 1)
+    panel = VoterPanel.of(voters.plan, voters.calls.request, 1)
     assert sorted(still_out(panel, [_ended(voters, at, kind) for at, kind in ended.items()])) == sorted(out)
 
 
 def test_each_sample_of_a_seat_is_out_by_itself() -> None:
     voters = Voters("yes", home=panel_of(1, weights=[2]), council_size=3)
-    panel = Panel.of(voters.plan, voters.calls.request, 1)
+    panel = VoterPanel.of(voters.plan, voters.calls.request, 1)
     assert still_out(panel, []) == [2, 2, 2]
     assert still_out(panel, [_ended(voters, 0, None)]) == [2, 2]
 

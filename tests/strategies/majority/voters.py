@@ -11,20 +11,23 @@ from typing import Any
 
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import Answer, ChatRequest, Delta
-from router.attempts.attempt import NOT_NEEDED, Attempt
-from router.calls.calls import Asked, Calls
+from router.attempts.attempt import Attempt
+from router.calls.calls import Calls
 from router.core.clock import Clock
 from router.core.context import Options
-from router.core.decision import Choice
+from router.core.decision import Choice, Refusal
 from router.core.plan import Plan
-from router.core.registry import Registry, Seat
+from router.core.registry import Registry
+from router.core.sink import Speaker
+from router.core.stages import to_document
+from router.core.tasks import CancelReason, cancel_reason
 from router.core.vote import Vote
-from router.guards.retry_budget import RetryBudget
 from router.routing.planner import make_plan
 from router.strategies.majority.majority_vote import majority_vote
 from router.strategies.majority.ruling import recount
 from tests.core.test_vote import vote
-from tests.support.small_registry import FakeTime, asking, registry
+from tests.strategies.sitting import calls_of
+from tests.support.small_registry import FakeTime, asking, context, registry
 
 HANGS = "hangs"
 Says = str | Answer | ErrorKind
@@ -73,18 +76,15 @@ class Voters:
         self._says = {f"p{at}/m{at}": list(say) if isinstance(say, list) else [say] for at, say in enumerate(says)}
         self._arrive = arrive
         self._ended: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
-        began = clock.monotonic()
-        asked = Asked(
-            "request",
-            "hash",
+        self.calls = calls_of(
+            context(clock, home, options=wanted, deadline_s=deadline_s),
             request,
-            began=began,
-            deadline=began + deadline_s,
+            self,
+            clock,
+            hear=lambda stage: self.told.append(to_document(stage)),
             deliver=self._deliver if streamed else None,
-            tell=lambda event: self.told.append(dict(event)),
             deferred=True,
         )
-        self.calls = Calls(asked, self._attempt, clock, RetryBudget(clock))
 
     async def decide(self) -> Choice:
         return await majority_vote(self.plan, self.calls)
@@ -97,7 +97,7 @@ class Voters:
     def outcomes(self) -> dict[str, str]:
         return {made.seat.id: made.outcome for made in self.calls.votes}
 
-    async def _attempt(self, attempt: Attempt) -> Vote:
+    async def run(self, attempt: Attempt) -> Vote:
         self.asked.append(attempt)
         at = len(self.asked) - 1
         said = self._says[attempt.seat.id]
@@ -112,10 +112,11 @@ class Voters:
         }
         try:
             await self._turn(at, say)
-        except asyncio.CancelledError as end:
-            if end.args != (NOT_NEEDED,):
+        except asyncio.CancelledError:
+            if cancel_reason() is not CancelReason.NOT_NEEDED:
                 raise
-            return vote(**facts, outcome="cancelled_early", error=ProviderError(ErrorKind.CANCELLED, NOT_NEEDED))
+            error = ProviderError(ErrorKind.CANCELLED, "no longer needed")
+            return vote(**facts, outcome="cancelled_early", error=error)
         if isinstance(say, ErrorKind):
             return vote(**facts, outcome="failed", error=ProviderError(say, "no"))
         return vote(**facts, answer=say if isinstance(say, Answer) else Answer(self._filled(say, attempt)))
@@ -138,7 +139,7 @@ class Voters:
         system = attempt.request.messages[0].text
         return text.replace("$nonce", system.rpartition('{"nonce": "')[2].partition('"')[0])
 
-    async def _deliver(self, delta: Delta, seat: Seat, model: str | None) -> bool:
+    async def _deliver(self, delta: Delta, speaker: Speaker) -> bool:
         self.heard += delta.text
         return True
 
@@ -177,5 +178,10 @@ def decided(decision: Choice) -> dict[str, Any]:
     return {
         **{name: getattr(decision, name) for name in names},
         "winner": decision.winner.vote_id if decision.winner else None,
-        "code": decision.error.code if decision.error else None,
+        "code": refusal_code(decision),
     }
+
+
+def refusal_code(decision: Choice) -> str | None:
+    """Why the strategy itself refused, if it did."""
+    return decision.error.code if isinstance(decision.error, Refusal) else None

@@ -1,4 +1,4 @@
-"""Names of tools spelled for wires that allow few letters."""
+"""Tool names in the few characters that Cohere takes, and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from adapters.codec.tool_names import as_named, spelled
+from adapters.cohere import decode_name, encode_name
 
 NAMES = st.text(st.sampled_from("_x2d59a-.:/ Zé8") | st.characters(codec="utf-8", max_codepoint=0xFFFFF), max_size=30)
 
@@ -25,8 +25,8 @@ NAMES = st.text(st.sampled_from("_x2d59a-.:/ Zé8") | st.characters(codec="utf-8
     ],
 )
 def test_spellings(name: str, spelling: str) -> None:
-    assert spelled(name) == spelling
-    assert as_named(spelling) == name
+    assert encode_name(name) == spelling
+    assert decode_name(spelling) == name
 
 
 @settings(derandomize=True, max_examples=1000, deadline=None)
@@ -35,11 +35,11 @@ def test_spellings(name: str, spelling: str) -> None:
 @example("_x2d_x2d-")
 @example("Ø_xd8_-")
 def test_every_name_can_be_read_back(name: str) -> None:
-    spelling = spelled(name)
-    assert as_named(spelling) == name
+    spelling = encode_name(name)
+    assert decode_name(spelling) == name
     assert re.fullmatch(r"(?![0-9])[A-Za-z0-9_]*", spelling)
 
 
 @pytest.mark.parametrize("spelling", ["_xd800_", "_xdfff_", "_xfffffff_", "_x_", "_xZZ_"])
 def test_what_is_no_spelling_stays_as_it_is(spelling: str) -> None:
-    assert as_named(spelling) == spelling
+    assert decode_name(spelling) == spelling

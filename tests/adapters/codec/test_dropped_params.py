@@ -1,4 +1,4 @@
-"""Wishes beside parameters that a wire cannot say are named as dropped, and those that it can are not."""
+"""Features that a wire cannot express are reported as dropped, and those that it can are not."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def seen(detail: str | None) -> ChatRequest:
     return ChatRequest((Message("user", (Text("What?"), Image(PIXEL, detail))),))
 
 
-# each wish, and the same request without it
-WISHES: Mapping[str, tuple[ChatRequest, ChatRequest]] = {
+# each feature, and the same request without it
+FEATURES: Mapping[str, tuple[ChatRequest, ChatRequest]] = {
     "image_url.detail": (seen("high"), seen(None)),
     "messages.name": (ChatRequest((said("user", "Hi", name="ann"),)), ChatRequest((said("user", "Hi"),))),
     "response_format": (replace(WITH_TOOL, response_format=FORM), WITH_TOOL),
@@ -31,7 +31,7 @@ WISHES: Mapping[str, tuple[ChatRequest, ChatRequest]] = {
     "tool_choice": (replace(WITH_TOOL, tool_choice=ToolChoice("required")), WITH_TOOL),
     "tools.strict": (replace(WITH_TOOL, tools=(replace(WEATHER, strict=True),)), WITH_TOOL),
 }
-UNSAID = {
+UNSUPPORTED = {
     "anthropic": {"image_url.detail", "messages.name", "response_format.description", "tools.strict"},
     "gemini": {"image_url.detail", "messages.name", "response_format.description", "stop", "tools.strict"},
     "cohere": {"messages.name", "response_format", "response_format.description", "stop"},
@@ -41,12 +41,12 @@ UNSAID = {
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
-@pytest.mark.parametrize("wish", WISHES)
-def test_a_wish_is_dropped_exactly_if_the_body_is_the_same_without_it(adapter: str, wish: str) -> None:
-    request, without = WISHES[wish]
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_wish_is_dropped_exactly_if_the_body_is_the_same_without_it(adapter: str, feature: str) -> None:
+    request, without = FEATURES[feature]
     dropped = ADAPTERS[adapter].dropped_params(target(adapter, ""), request)
-    assert dropped == ({wish} if asked(ADAPTERS[adapter], request) == asked(ADAPTERS[adapter], without) else set())
-    assert (wish in dropped) == (wish in UNSAID.get(adapter, ()))
+    assert dropped == ({feature} if asked(ADAPTERS[adapter], request) == asked(ADAPTERS[adapter], without) else set())
+    assert (feature in dropped) == (feature in UNSUPPORTED.get(adapter, ()))
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
