@@ -1,4 +1,4 @@
-"""What a majority of simulated voters is worth: how often it is right, and how many of its votes had to be waited for.
+"""Simulates majority votes: how often the majority is right, and how many of its votes had to be waited for.
 
     .venv/bin/python bench/voting.py [TRIALS]
 
@@ -33,12 +33,12 @@ class Panel:
 
     @property
     def size(self) -> int:
-        """How many vote."""
+        """The number of voters."""
         return sum(self.families)
 
     @property
     def name(self) -> str:
-        """What is told of its families."""
+        """Its families in words."""
         if max(self.families) == 1:
             return "all different" if self.size > 1 else "-"
         return "one" if len(self.families) == 1 else "+".join(map(str, self.families))

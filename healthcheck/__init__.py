@@ -1,1 +1,1 @@
-"""Health: who answers, and how well. Everything it needs is handed in."""
+"""Health checks: which models answer, and how well. Everything that the package needs is handed in."""

@@ -1,6 +1,6 @@
-"""When each model is looked at: regularly, sooner where something is new or broken, and only as limits pay for it.
+"""The probe schedule: regular rounds, sooner for what is new or broken, and never more than limits pay for.
 
-Pure: times are readings of the monotonic clock, handed in with every question.
+Pure: times are readings of the monotonic clock in seconds, handed in with every call.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from healthcheck.budget import JITTER, Grant, Ledger, grants, keys
+from healthcheck.budget import JITTER, Grant, ProbeBudget, grants, keys
 from healthcheck.store import NEVER, Verdicts
 from healthcheck.subjects import Subject
 
 AGAIN_S = 15.0  # after a first failure, and while a breaker is open
 FAILURES_TO_BE_DOWN = 2
-_GAP_S = 60.0  # a provider's models are looked at one after the other, also when all begin together
-_ECHO_S = 10.0  # no two probes of one model are as near as that: what is heard within it is one that is known
+_GAP_S = 60.0  # between the models of one provider, so that they are not all probed at once after a start
+_ECHO_S = 10.0  # no two probes of one model are so close: a verdict heard within it is that of a known probe
 
-Outcome = Literal["answered", "failed", "nothing"]
-Again = Literal["no", "soon", "later"]  # whether a failure is looked at once more, at once or when limits pay for it
-Why = Literal["again", "new", "open", "due"]
-_URGENCY: Mapping[Why, int] = {"again": 0, "new": 1, "open": 2, "due": 3}
+ProbeOutcome = Literal["answered", "failed", "nothing"]
+Recheck = Literal["no", "soon", "later"]
+"""Whether a failed probe is repeated before it counts: soon, or later, when limits pay for another probe."""
+DueReason = Literal["again", "new", "open", "due"]
+_URGENCY: Mapping[DueReason, int] = {"again": 0, "new": 1, "open": 2, "due": 3}
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One thing to ask: a model for an OK, or (`listing`) a provider for the models it has.
+class ProbeCall:
+    """One call to make: ask a model for an OK, or (`listing`) a provider for the models it has.
 
-    `name` is the subject's or the provider's id, `subjects` all that the answer tells of.
+    `name` is the id of the subject or of the provider, `subjects` are those that the answer tells about.
     """
 
     name: str
@@ -48,8 +49,8 @@ class Call:
 
 
 @dataclass(slots=True)
-class _Record:
-    """What is remembered of a call's subjects between two calls."""
+class _ProbeState:
+    """What is remembered about a probe call between two times that it is made; `out` while it is under way."""
 
     jitter: float
     asked_at: float = NEVER
@@ -61,23 +62,23 @@ class _Record:
 
 
 class Schedule:
-    """Hands out the calls that are due, each one counted against the limits it takes from.
+    """Hands out the calls that are due, each charged to the limits it takes from.
 
-    `random` gives numbers from 0 to 1; `verdicts` tells what is known already, of other replicas or real traffic.
+    `random` gives numbers from 0 to 1; `verdicts` tells what other replicas and real traffic have found already.
     """
 
     def __init__(self, random: Callable[[], float], verdicts: Verdicts) -> None:
         self._random = random
         self._verdicts = verdicts
         self._subjects: tuple[Subject, ...] | None = None
-        self._calls: tuple[Call, ...] = ()
-        self._telling: Mapping[str, Call] = {}  # subject id → the call that tells of it
-        self._records: dict[str, _Record] = {}
+        self._calls: tuple[ProbeCall, ...] = ()
+        self._telling: Mapping[str, ProbeCall] = {}  # subject id → the call that tells about it
+        self._states: dict[str, _ProbeState] = {}
         self._provider_asked: dict[str, float] = {}
-        self._ledger = Ledger()
+        self._budget = ProbeBudget()
 
     def see(self, subjects: tuple[Subject, ...], now: float) -> None:
-        """Takes in what there is to look at now. What comes later than at the start is new, and due at once."""
+        """Takes in what can be probed now. A subject that comes later than at the start is new, and due at once."""
         if subjects == self._subjects:
             return
         first, self._subjects = self._subjects is None, subjects
@@ -87,117 +88,117 @@ class Schedule:
             {subject.id: subject.interval_s for subject in subjects}
             | {subject_id: call.interval_s for subject_id, call in self._telling.items()}
         )
-        self._records = {call.name: self._records.get(call.name) or self._opened(call, not first) for call in calls}
+        self._states = {call.name: self._states.get(call.name) or self._opened(call, not first) for call in calls}
         self._provider_asked = {
-            # Providers do not begin in the same second either.
+            # A random start, so that not all providers are probed in the same second either.
             call.provider: self._provider_asked.get(
                 call.provider, now - call.gap_s * self._random() if first else NEVER
             )
             for call in calls
         }
         self._calls = tuple(call for call in calls if call.eligible)
-        self._ledger.forget_spent(now)
+        self._budget.forget_spent(now)
 
-    def take(self, now: float, free: int, open_seats: Collection[str]) -> list[Call]:
-        """At most `free` calls to make now, the most urgent first. Each is out until it is settled."""
-        taken: list[Call] = []
+    def take(self, now: float, free: int, open_seats: Collection[str]) -> list[ProbeCall]:
+        """At most `free` calls to make now, the most urgent first; each is under way until it is settled."""
+        taken: list[ProbeCall] = []
         for why, call in sorted(self._ready(now, open_seats), key=self._urgency):
             if len(taken) >= free:
                 break
-            if self._records[call.name].out or not self._may(why, call, now):
+            if self._states[call.name].out or not self._may(why, call, now):
                 continue
-            self._ledger.charge(call.grants, now, extra=why == "open")
+            self._budget.charge(call.grants, now, extra=why == "open")
             self._begin(call, now)
             if why == "due":
                 self._provider_asked[call.provider] = now
             taken.append(call)
         return taken
 
-    def every_call(self, now: float) -> list[Call]:
-        """All calls that are not out, because a person asks: counted, whether or not a limit pays for them."""
-        calls = [call for call in self._calls if not self._records[call.name].out]
+    def every_call(self, now: float) -> list[ProbeCall]:
+        """All calls that are not under way, because a person asks: charged, whether or not a limit pays for them."""
+        calls = [call for call in self._calls if not self._states[call.name].out]
         for call in calls:
-            self._ledger.charge(call.grants, now, extra=False)
+            self._budget.charge(call.grants, now, extra=False)
             self._begin(call, now)
         return calls
 
-    def settle(self, call: Call, now: float, outcome: Outcome) -> Again:
-        """Takes in what came of a call; whether it failed for the first time and is made again."""
-        record = self._records.get(call.name)
-        if record is None:
+    def settle(self, call: ProbeCall, now: float, outcome: ProbeOutcome) -> Recheck:
+        """Takes in what came of a call; returns whether it has failed for the first time and will be repeated."""
+        state = self._states.get(call.name)
+        if state is None:
             return "soon"
-        record.out = False
-        record.asked_at = now
-        record.jitter = self._jitter()
-        record.again_at = None
+        state.out = False
+        state.asked_at = now
+        state.jitter = self._jitter()
+        state.again_at = None
         if outcome == "answered":
-            record.failures = 0
+            state.failures = 0
         if outcome != "failed":
             return "no"
-        record.failures += 1
-        if record.failures >= FAILURES_TO_BE_DOWN:
+        state.failures += 1
+        if state.failures >= FAILURES_TO_BE_DOWN:
             return "no"
-        record.again_at = now + AGAIN_S
-        return "soon" if self._ledger.affords(call.grants, now, extra=False) else "later"
+        state.again_at = now + AGAIN_S
+        return "soon" if self._budget.affords(call.grants, now, extra=False) else "later"
 
     def heard(self, subject_id: str) -> None:
-        """Counts a probe that another replica made, whose verdict the store has taken in."""
+        """Charges a probe that another replica made, whose verdict `verdicts` has taken in."""
         call, at = self._telling.get(subject_id), self._verdicts.told_at(subject_id)
         if call is None:
             return
-        record = self._records[call.name]
-        if record.out or at - record.asked_at < _ECHO_S:
+        state = self._states[call.name]
+        if state.out or at - state.asked_at < _ECHO_S:
             return
-        self._ledger.charge(call.grants, at, extra=False)
-        record.asked_at = at
-        record.again_at = None
-        record.failures = self._known_failures(subject_id)
+        self._budget.charge(call.grants, at, extra=False)
+        state.asked_at = at
+        state.again_at = None
+        state.failures = self._known_failures(subject_id)
 
     # --- private ------------------------------------------------------------------------------------------------------
 
-    def _ready(self, now: float, open_seats: Collection[str]) -> Iterator[tuple[Why, Call]]:
+    def _ready(self, now: float, open_seats: Collection[str]) -> Iterator[tuple[DueReason, ProbeCall]]:
         for call in self._calls:
-            record = self._records[call.name]
-            if record.out:
+            state = self._states[call.name]
+            if state.out:
                 continue
             succeeded_at = [self._verdicts.succeeded_at(subject.id) for subject in call.subjects if subject.eligible]
-            if max(succeeded_at) >= record.asked_at > NEVER:
-                record.failures, record.again_at = 0, None
-            last = max(record.asked_at, min(succeeded_at))
-            if record.again_at is not None and now >= record.again_at:
+            if max(succeeded_at) >= state.asked_at > NEVER:
+                state.failures, state.again_at = 0, None
+            last = max(state.asked_at, min(succeeded_at))
+            if state.again_at is not None and now >= state.again_at:
                 yield "again", call
-            if record.new and last == NEVER:
+            if state.new and last == NEVER:
                 yield "new", call
             if not any(subject.id in open_seats for subject in call.subjects):
-                record.open_since = None
-            elif record.open_since is None:
-                record.open_since = now
-            elif now - max(record.asked_at, record.open_since) >= AGAIN_S:
+                state.open_since = None
+            elif state.open_since is None:
+                state.open_since = now
+            elif now - max(state.asked_at, state.open_since) >= AGAIN_S:
                 yield "open", call
-            if now >= last + call.interval_s * record.jitter:
+            if now >= last + call.interval_s * state.jitter:
                 yield "due", call
 
-    def _may(self, why: Why, call: Call, now: float) -> bool:
+    def _may(self, why: DueReason, call: ProbeCall, now: float) -> bool:
         if why == "due" and now - self._provider_asked[call.provider] < call.gap_s:
             return False
-        return self._ledger.affords(call.grants, now, extra=why == "open")
+        return self._budget.affords(call.grants, now, extra=why == "open")
 
-    def _urgency(self, ready: tuple[Why, Call]) -> tuple[int, float]:
+    def _urgency(self, ready: tuple[DueReason, ProbeCall]) -> tuple[int, float]:
         why, call = ready
-        return _URGENCY[why], self._records[call.name].asked_at
+        return _URGENCY[why], self._states[call.name].asked_at
 
-    def _begin(self, call: Call, now: float) -> None:
-        record = self._records[call.name]
-        record.out = True
-        record.new = False
-        record.asked_at = now
+    def _begin(self, call: ProbeCall, now: float) -> None:
+        state = self._states[call.name]
+        state.out = True
+        state.new = False
+        state.asked_at = now
 
-    def _opened(self, call: Call, new: bool) -> _Record:
+    def _opened(self, call: ProbeCall, new: bool) -> _ProbeState:
         asked_at = max(self._verdicts.told_at(subject.id) for subject in call.subjects)
         if asked_at > NEVER:
-            self._ledger.charge(call.grants, asked_at, extra=False)
+            self._budget.charge(call.grants, asked_at, extra=False)
         failures = self._known_failures(call.subjects[0].id)
-        return _Record(self._jitter(), asked_at, failures=failures, new=new and asked_at == NEVER)
+        return _ProbeState(self._jitter(), asked_at, failures=failures, new=new and asked_at == NEVER)
 
     def _known_failures(self, subject_id: str) -> int:
         known = self._verdicts.of(subject_id)
@@ -207,8 +208,8 @@ class Schedule:
         return 1 - JITTER + 2 * JITTER * self._random()
 
 
-def _calls(subjects: Iterable[Subject]) -> Iterator[Call]:
-    """One call per model, or one per provider where its listing tells of all."""
+def _calls(subjects: Iterable[Subject]) -> Iterator[ProbeCall]:
+    """One call per model, or one per provider where its listing tells about all of its models."""
     generating = [subject for subject in subjects if subject.mode == "generate"]
     asked = [subject for subject in generating if subject.eligible]
     neighbours = Counter(subject.provider for subject in asked)
@@ -224,9 +225,9 @@ def _calls(subjects: Iterable[Subject]) -> Iterator[Call]:
         yield from _call(provider, tuple(together), tuple(grants(together[0], listing=True, sharers={})), 1)
 
 
-def _call(name: str, subjects: tuple[Subject, ...], granted: tuple[Grant, ...], neighbours: int) -> Iterator[Call]:
+def _call(name: str, subjects: tuple[Subject, ...], granted: tuple[Grant, ...], neighbours: int) -> Iterator[ProbeCall]:
     one = subjects[0]
     interval_s = max([one.interval_s, *(grant.pace_s for grant in granted)])
     if math.isfinite(interval_s):
         gap_s = min(_GAP_S, one.interval_s / neighbours)
-        yield Call(name, one.provider, subjects, one.mode == "models", granted, interval_s, gap_s)
+        yield ProbeCall(name, one.provider, subjects, one.mode == "models", granted, interval_s, gap_s)

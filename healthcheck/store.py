@@ -1,4 +1,4 @@
-"""What is known of every model's health: the latest word of a probe or of real traffic, until it is too old."""
+"""What is known about every model's health: the latest verdict or real success, until it is too old."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TypeVar
 from healthcheck.verdicts import Verdict
 
 NEVER = float("-inf")
-FRESH_SUCCESS_S = 60.0  # what real traffic proved is not doubted by a probe for so long
+FRESH_SUCCESS_S = 60.0  # for so long no probe can contradict a success of real traffic
 _GOOD_FOR_INTERVALS = 2
-_UNTOLD_INTERVAL_S = 300.0
-_MAX_SUBJECTS = 10_000  # foreign words may name any subject
+_DEFAULT_INTERVAL_S = 300.0
+_MAX_SUBJECTS = 10_000  # a bound, since verdicts from other replicas may name any subject
 
 _Value = TypeVar("_Value")
 
 
 class Verdicts:
-    """Takes verdicts of this replica and of others and real successes, and answers how a model is now.
+    """Takes in verdicts of all replicas and real successes, and tells how a model is now.
 
-    Times come as Unix time and are kept as readings of the monotonic clock, so that a wall clock that is set makes
-    nothing old or fresh.
+    Times come as Unix time in seconds and are kept as readings of the monotonic clock, so that a wall clock that is set
+    makes nothing old or fresh.
     """
 
     def __init__(self, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
@@ -31,7 +31,7 @@ class Verdicts:
         self._intervals_s: Mapping[str, float] = {}
 
     def expect(self, intervals_s: Mapping[str, float]) -> None:
-        """Says how often each subject is looked at: a verdict is good for twice as long."""
+        """Sets how often each subject is probed: a verdict is good for twice as long."""
         self._intervals_s = intervals_s
 
     def take(self, verdict: Verdict) -> None:
@@ -41,11 +41,11 @@ class Verdicts:
             _put(self._told, verdict.subject, (at, verdict))
 
     def succeeded(self, subject_id: str, at: float) -> None:
-        """Takes in that a real request was answered at `at` (Unix time)."""
+        """Takes in that the subject answered a real request at `at` (Unix time)."""
         _put(self._succeeded, subject_id, max(self._since(at), self.succeeded_at(subject_id)))
 
     def of(self, subject_id: str) -> Verdict:
-        """How a subject is now, and since when that is known."""
+        """How a subject is now, and as of when."""
         now = self._monotonic()
         told_at, told = self._told.get(subject_id, (NEVER, None))
         succeeded_at = self.succeeded_at(subject_id)
@@ -54,12 +54,13 @@ class Verdicts:
         if succeeded_at > told_at:
             told_at, told = succeeded_at, self._as_of(succeeded_at, now, subject_id)
         if told is None:
-            return Verdict(subject_id, "unknown", self._wall(), "not looked at yet")
+            return Verdict(subject_id, "unknown", self._wall(), "not probed yet")
         age_s = now - told_at
-        good_for_s = _GOOD_FOR_INTERVALS * self._intervals_s.get(subject_id, _UNTOLD_INTERVAL_S)
+        good_for_s = _GOOD_FOR_INTERVALS * self._intervals_s.get(subject_id, _DEFAULT_INTERVAL_S)
         if age_s <= good_for_s or told.verdict == "unknown":
             return told
-        return Verdict(subject_id, "unknown", self._wall(), f"{told.verdict} {age_s / 60:.0f} minutes ago: too old")
+        outdated = f"the last verdict, {told.verdict}, is {age_s / 60:.0f} minutes old"
+        return Verdict(subject_id, "unknown", self._wall(), outdated)
 
     def told_at(self, subject_id: str) -> float:
         """The monotonic reading at the latest verdict; -inf if there is none."""
@@ -70,11 +71,11 @@ class Verdicts:
         return self._succeeded.get(subject_id, NEVER)
 
     def _since(self, at: float) -> float:
-        # A clock that runs ahead of ours must not make a word that nothing later can replace.
+        # A clock that runs ahead of ours must not make a verdict that nothing later can replace.
         return self._monotonic() - max(0.0, self._wall() - at)
 
     def _as_of(self, at: float, now: float, subject_id: str) -> Verdict:
-        return Verdict(subject_id, "healthy", self._wall() - (now - at), "answered a request")
+        return Verdict(subject_id, "healthy", self._wall() - (now - at), "answered a real request")
 
 
 def _put(known: dict[str, _Value], subject_id: str, value: _Value) -> None:

@@ -1,4 +1,4 @@
-"""What there is to look at: models and their limits, as plain values."""
+"""What can be probed: models and their limits, as plain values."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Mode = Literal["generate", "models", "passive"]
-Unit = Literal["requests", "tokens", "neurons", "usd"]
+ChargedUnit = Literal["requests", "tokens", "neurons", "usd"]
+"""The units that a limit may count; a probe is charged in each of them."""
 
 
-class Limit(NamedTuple):
+class SubjectLimit(NamedTuple):
     """So much of a unit per `period_s`; `shared` by all models of the provider, or each model's own."""
 
-    unit: Unit
+    unit: ChargedUnit
     amount: float
     period_s: float
     shared: bool
@@ -20,9 +21,9 @@ class Limit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model to look at; `id` is `provider/model`. One that is not `eligible` now is left alone and not forgotten.
+    """A model to probe; `id` is `provider/model`. One that is not `eligible` now is left alone, but not forgotten.
 
-    `probe_share` is the part of every limit of a day or longer that probes may take.
+    `probe_share` is the share of every limit of a day or longer that probes may take.
     """
 
     id: str
@@ -30,7 +31,7 @@ class Subject:
     mode: Mode = "generate"
     interval_s: float = 300.0
     probe_share: float = 0.05
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[SubjectLimit, ...] = ()
     eligible: bool = True
 
     @property

@@ -1,4 +1,4 @@
-"""The question every model is asked, and what its answer says of its health. Pure."""
+"""The probe question, what its answer says about a model's health, and the verdict that comes of it. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Condition = Literal["healthy", "degraded", "down", "unknown"]
 
 PROBE = ChatRequest(
     messages=(Message("user", (Text("Reply with exactly: OK"),)),),
-    # Room to think: with a handful of tokens a reasoning model would never come to its answer. No temperature, since
+    # Room to reason: with a handful of tokens a reasoning model would never come to its answer. No temperature, since
     # some models refuse one.
     params=MappingProxyType({"max_tokens": 512}),
 )
@@ -25,12 +25,11 @@ _NO_WORD = re.compile(r"[\W_]+")
 _DOTTED = re.compile(r"\bo\.\s?k\b")
 _MAX_QUOTE = 80
 _MAX_REASON = 300
-FAILED_ONCE = "failed once: "  # how the reason of a verdict begins that rests on one failure
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What one probe came to; `condition` None when it says nothing of the model's health."""
+class ProbeResult:
+    """What one probe found; `condition` is None when it says nothing about the model's health."""
 
     condition: Literal["healthy", "degraded", "down"] | None
     reason: str
@@ -38,31 +37,31 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A model's health as of `at` (Unix time); `subject` is `provider/model`, `latency_ms` that of the probe."""
+    """A model's health as of `at` (Unix time in s); `subject` is `provider/model`, `latency_ms` the probe's latency.
+
+    `failed_once` when it rests on a single failure, because the second probe has to wait: then nothing that only a
+    passing probe may do follows from it.
+    """
 
     subject: str
     verdict: Condition
     at: float
     reason: str
     latency_ms: int | None = None
-
-    @property
-    def failed_once(self) -> bool:
-        """Whether it rests on a single failure, since a second look has to wait."""
-        return self.reason.startswith(FAILED_ONCE)
+    failed_once: bool = False
 
 
-def judge(outcome: Answer | ProviderError, *, leaked: bool = False) -> Finding:
-    """What a probe's outcome says; `leaked` when thoughts had come as text before they were known as thoughts."""
+def judge(outcome: Answer | ProviderError, *, leaked: bool = False) -> ProbeResult:
+    """What a probe's outcome says; `leaked` when reasoning was streamed as text before it could be recognised."""
     if isinstance(outcome, ProviderError):
         return _of_failure(outcome)
     if leaked:
-        return Finding("degraded", "its thoughts came as text")
+        return ProbeResult("degraded", "reasoning leaked into its text")
     if is_ok(outcome.text):
-        return Finding("healthy", "answered OK")
+        return ProbeResult("healthy", "answered OK")
     if outcome.finish_reason == "length" and not outcome.text.strip():
-        return Finding("healthy", "thought until its tokens were spent")
-    return Finding("degraded", f"answered something else: {_said(outcome)}")
+        return ProbeResult("healthy", "spent all of its tokens on reasoning")
+    return ProbeResult("degraded", f"answered something other than OK: {_said(outcome)}")
 
 
 def is_ok(text: str) -> bool:
@@ -71,10 +70,10 @@ def is_ok(text: str) -> bool:
     return _NO_WORD.sub(" ", folded).strip() in _MEANS_OK
 
 
-def _of_failure(error: ProviderError) -> Finding:
-    # What the breaker ignores (a limit, a bill, a key, a retired model) has states of its own that tell of it.
+def _of_failure(error: ProviderError) -> ProbeResult:
+    # Failures that the breaker ignores (a limit, a bill, a key, a retired model) have states of their own.
     counts = POLICY[error.kind].breaker == "failure"
-    return Finding("down" if counts else None, f"{error.kind.value}: {error.message}"[:_MAX_REASON])
+    return ProbeResult("down" if counts else None, f"{error.kind.value}: {error.message}"[:_MAX_REASON])
 
 
 def _said(answer: Answer) -> str:

@@ -1,37 +1,28 @@
-"""What the health monitor needs of the daemon: its probes are attempts like any other, behind the same guards."""
+"""The health monitor's probes, made as attempts like any other: behind the same guards, recorded as votes."""
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Callable, Iterator
-from functools import partial
-
-import structlog
 
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import Delta
-from healthcheck import subjects
-from healthcheck.monitor import Monitor, World
-from healthcheck.subjects import Subject
-from healthcheck.verdicts import PROBE, Finding, judge
+from healthcheck.subjects import Subject, SubjectLimit
+from healthcheck.verdicts import PROBE, ProbeResult, judge
 from router.attempts.attempt import Attempt, Attempts, masked
 from router.core.clock import Clock
 from router.core.context import Options, RequestContext
 from router.core.ids import new_id
 from router.core.registry import Limit, Registry, Seat
 from router.core.sink import Speaker
-from router.guards.gossip.sharing import Sharing
 from router.guards.guards import Guards
 from router.upstream.model_catalogue import list_models
 from router.upstream.transport import Transport
 
-_LEASE_S = 10.0
 _PERIOD_S = {"minute": 60.0, "day": 86400.0, "month": 31 * 86400.0}
 
 
 class Probing:
-    """Makes the monitor's calls. Each generation is a vote with the role `probe`, charged to the same limits."""
+    """Makes the monitor's calls. Each generation is a vote with the role `probe`, charged to the same limits as all."""
 
     def __init__(
         self,
@@ -51,7 +42,7 @@ class Probing:
         self._clock = clock
 
     def subjects(self) -> Iterator[Subject]:
-        """Every model of the registry in force, with the limits its probes count against."""
+        """Every model of the registry in force, with the limits that its probes are charged to."""
         for seat in self._registry().seats.values():
             health = seat.provider.health
             yield Subject(
@@ -67,8 +58,8 @@ class Probing:
                 eligible=self._is_eligible(seat),
             )
 
-    async def probe(self, seat_id: str) -> Finding:
-        """Asks a model for its OK, as a stream: thoughts that leak into one are known before a caller sees any."""
+    async def probe(self, seat_id: str) -> ProbeResult:
+        """Asks a model for its OK, as a stream, so that leaking reasoning is found before a caller sees any."""
         registry, now = self._registry(), self._clock.monotonic()
         seat = registry.seats[seat_id]
         leaked_before = self._guards.leaks(seat)
@@ -92,48 +83,25 @@ class Probing:
         )
         vote = await self._attempts.run(attempt)
         if vote.outcome == "refused" or (vote.answer is None and vote.error is None):
-            return Finding(None, vote.error.message if vote.error else "not asked")
+            return ProbeResult(None, vote.error.message if vote.error else "not asked")
         return judge(vote.answer or _failure(vote.error), leaked=self._guards.leaks(seat) and not leaked_before)
 
     async def list_models(self, provider_id: str) -> frozenset[str] | ProviderError:
-        """The provider's models as it lists them, by the registry's ids."""
+        """The models that a provider lists, by their ids in the registry, or why it does not list any."""
         registry = self._registry()
         seats = [seat for seat in registry.seats.values() if seat.provider.id == provider_id]
         if not seats:
-            return ProviderError(ErrorKind.INVALID_REQUEST, "the provider has gone from the registry")
+            return ProviderError(ErrorKind.INVALID_REQUEST, "the provider is no longer in the registry")
         listed = await list_models(seats[0].target, self._transport)
         if isinstance(listed, ProviderError):
             refusal = masked(listed, self._mask)
-            self._guards.weather.learn(seats[0], refusal)
+            self._guards.holds.learn(seats[0], refusal)
             return refusal
         return frozenset(seat.model.id for seat in seats if listed.has(seat.target.model))
 
     def _is_eligible(self, seat: Seat) -> bool:
-        block = self._guards.weather.block(seat)
+        block = self._guards.holds.block(seat)
         return seat.routable and (block is None or block.state == "new")
-
-
-def build_monitor(probing: Probing, guards: Guards, sharing: Sharing, clock: Clock) -> Monitor:
-    """The monitor of this replica; it probes while it holds the lease, and hears of others' verdicts always."""
-    world = World(
-        subjects=probing.subjects,
-        probe=probing.probe,
-        list_models=probing.list_models,
-        lead=partial(sharing.board.lease, "health", _LEASE_S),
-        alive_at=sharing.board.alive_at,
-        open_seats=sharing.open_seats,
-        tell=sharing.tell_verdict,
-        say=lambda sentence: structlog.get_logger().warning("health", note=sentence),
-        monotonic=clock.monotonic,
-        wall=clock.wall,
-        random=random.random,
-        sleep=asyncio.sleep,
-    )
-    monitor = Monitor(world, guards.verdicts)
-    for verdict in sharing.verdicts():
-        monitor.hear(verdict)
-    sharing.hear = monitor.hear
-    return monitor
 
 
 async def _to_nobody(delta: Delta, speaker: Speaker) -> bool:
@@ -145,5 +113,5 @@ def _failure(error: ProviderError | None) -> ProviderError:
     return error
 
 
-def _limit(limit: Limit, *, shared: bool) -> subjects.Limit:
-    return subjects.Limit(limit.unit, limit.amount, _PERIOD_S[limit.per], shared)
+def _limit(limit: Limit, *, shared: bool) -> SubjectLimit:
+    return SubjectLimit(limit.unit, limit.amount, _PERIOD_S[limit.per], shared)

@@ -12,7 +12,7 @@ from router.core.sink import Deliver, Speaker
 from router.core.strategy_options import Hedge
 from router.core.tasks import CancelReason, cancel
 from router.core.vote import Vote
-from router.guards.latency import Pace
+from router.guards.latency import LatencyTracker
 from router.guards.retry_budget import RetryBudget
 
 _WINDOW_S = 60.0
@@ -21,8 +21,8 @@ _WINDOW_S = 60.0
 class Hedges:
     """The hedging of one process: what is usual for a seat, and a budget of second attempts."""
 
-    def __init__(self, pace: Pace, clock: Clock) -> None:
-        self._pace = pace
+    def __init__(self, latency: LatencyTracker, clock: Clock) -> None:
+        self._latency = latency
         self._clock = clock
         self._budgets: dict[float, RetryBudget] = {}
 
@@ -34,7 +34,7 @@ class Hedges:
         """After how many seconds of silence a second seat is asked; None while nobody knows what is usual here."""
         if hedge.times is None:
             return hedge.after_s
-        usual_s = self._pace.p95_s(seat.id, streamed=streamed)
+        usual_s = self._latency.p95_s(seat.id, streamed=streamed)
         return None if usual_s is None else hedge.times * usual_s
 
     def may_begin(self, hedge: Hedge) -> bool:

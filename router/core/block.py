@@ -23,6 +23,7 @@ State = Literal[
     "new",
     "disabled",
 ]
+"""How a seat stands; `quorum weather` shows these words, metrics and the vote log carry them."""
 
 
 STATE_OF: Mapping[ErrorKind, State] = {
@@ -38,7 +39,7 @@ STATE_OF: Mapping[ErrorKind, State] = {
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Why a seat cannot be asked now. `until` is Unix time; None means until a human does something."""
+    """Why a seat cannot be asked now. `until` is Unix time in seconds; None means until a person acts."""
 
     state: State
     reason: str
@@ -46,8 +47,9 @@ class Block:
 
     @property
     def kind(self) -> ErrorKind:
-        """The kind of failure that asking would most likely end in."""
+        """The kind of failure that a request to the seat would most likely end in."""
         return next((kind for kind, state in STATE_OF.items() if state == self.state), ErrorKind.OVERLOADED)
 
 
-LEAKING = Block("leaking", "its thoughts came as text in a stream: it is asked for whole answers since")
+LEAKING = Block("leaking", "reasoning leaked into streamed text: only whole answers are requested")
+"""Not a block in the strict sense: the seat is asked, but never for a stream."""

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from healthcheck.verdicts import Verdict
 from router.core.block import Block, State
 from router.core.registry import Registry
 
+Publish = Callable[[object], None]
+"""Tells an event to its subscribers, in the call itself; never raises, never waits."""
+
 HoldKind = Literal["wait", "stop", "drain", "new", "leak"]
+"""Why a seat is held back: see `guards.holds`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """A seat's or provider's state has become another; `loud` when a human should know at once.
+    """The state of a seat or a provider has changed; `loud` asks for a warning that a person should see.
 
-    `subject` is `provider` or `provider/model`, `until` Unix time in seconds; `by` tells whose word it is.
+    `subject` is `provider` or `provider/model`, `until` Unix time in seconds. `by` names the guard that changed its
+    mind: `breaker` is this replica's own opinion, a `hold` may come from another replica.
     """
 
     subject: str
@@ -28,11 +35,29 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class HoldChanged:
-    """This replica has learned that something holds for a subject, or with a `block` of None that it is over."""
+    """This replica has placed or extended a hold, or lifted it (`block` is None); other replicas must be told.
+
+    Never about a hold that was learned from another replica, and never about a `new` seat, since each replica waits
+    for the first probe by itself.
+    """
 
     kind: HoldKind
     subject: str
     block: Block | None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictFound:
+    """A probe of this replica has ended in a verdict; other replicas must be told."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictHeard:
+    """Another replica's probe has ended in a verdict."""
+
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)

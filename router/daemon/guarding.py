@@ -1,4 +1,8 @@
-"""Builds the guards of one daemon from its stores, and keeps the work they do in the background."""
+"""Builds the guards and the health monitor of one daemon, in order, and runs the work they do in the background.
+
+Every part is handed parts that exist already. What later parts need to hear from earlier ones goes through the hub,
+and all subscriptions of these parts are made here.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +15,29 @@ from functools import partial
 
 import structlog
 
-from healthcheck.monitor import Monitor
+from healthcheck.monitor import Monitor, MonitorPorts
 from healthcheck.store import Verdicts
+from healthcheck.verdicts import Verdict
 from router.attempts.attempt import Attempts
-from router.attempts.probing import Probing, build_monitor
+from router.attempts.probing import Probing
 from router.core.clock import Clock
-from router.core.events import RegistryLoaded, StateChange
+from router.core.events import HoldChanged, RegistryLoaded, StateChange, VerdictFound, VerdictHeard
 from router.core.registry import Registry
 from router.core.tasks import background
 from router.guards.breaker import Breakers
-from router.guards.gossip.sharing import Sharing
+from router.guards.gossip.sharing import Gossip
 from router.guards.guards import Guards
-from router.guards.holds import Weather
-from router.guards.latency import Pace
+from router.guards.holds import Holds
+from router.guards.latency import LatencyTracker
 from router.guards.limits.ledger import Ledger
 from router.observe.events import Hub
 from router.stores.opening import Stores
 from router.upstream.transport import Transport
 from router.votelog.queries import spent_since
 
-_LEARN_S = 0.5  # a replica learns the whole weather before it opens its door, but does not wait long for Redis
+_LEARN_S = 0.5  # a replica learns what the others know before it serves, but does not wait long for Redis
+_LEASE_S = 10.0  # of the replica that probes: ten of the monitor's ticks
+_spread = random.random  # over the interval in which probes are due
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +45,10 @@ class Guarding:
     """The guards, and what the health monitor needs beside them."""
 
     guards: Guards
-    gossip: Sharing
+    gossip: Gossip
     registry: Callable[[], Registry]
     clock: Clock
+    events: Hub
 
 
 @asynccontextmanager
@@ -53,75 +61,107 @@ async def open_guards(
     events: Hub,
     freed: Callable[[], None],
 ) -> AsyncIterator[Guarding]:
-    """The guards, knowing what other replicas know already; closed, they give back what they hold."""
-    sharing = Sharing(stores.redis, replica, clock, registry)
-    rng = random.Random()  # noqa: S311 - it spreads waits and guards nothing
-    say = structlog.get_logger()
+    """The guards, which know what other replicas know already; closed, they give back what they hold.
 
-    def breaker_changed(change: StateChange) -> None:
-        sharing.tell_breaker(change)
-        events.publish(change)
-
-    def on_fault(sentence: str) -> None:
-        say.warning("limits", note=sentence)
-
-    weather = Weather(clock, events.publish, sharing.tell)
-    breakers = Breakers(clock, breaker_changed, rng)
-    verdicts = Verdicts(clock.monotonic, clock.wall)
+    `registry` reads the registry in force, `freed` is called when a seat may be free again.
+    """
+    holds = Holds(clock, events.publish)
+    breakers = Breakers(clock, events.publish, random.Random())  # noqa: S311 - it spreads load and guards nothing
+    gossip = Gossip(
+        stores.redis, replica, clock, registry=registry, holds=holds, breakers=breakers, publish=events.publish
+    )
     ledger = Ledger(
         stores.redis,
         partial(spent_since, stores.postgres),
         clock,
-        replicas=lambda: sharing.board.replicas,
-        on_fault=on_fault,
+        replicas=gossip.board.replicas,
+        on_fault=partial(_warn, "limits"),
     )
     guards = Guards(
-        weather=weather,
+        holds=holds,
         breakers=breakers,
         ledger=ledger,
-        pace=Pace(clock),
-        verdicts=verdicts,
+        latency=LatencyTracker(clock),
+        verdicts=Verdicts(clock.monotonic, clock.wall),
         clock=clock,
-        answered=sharing.board.alive,
+        answered=gossip.board.alive,
         freed=freed,
     )
-    sharing.connect(weather, breakers, verdicts.take)
-
-    def reconcile(loaded: RegistryLoaded) -> None:
-        if loaded.previous is not None:
-            guards.reconcile(loaded.previous, loaded.registry)
-
-    events.subscribe(RegistryLoaded, reconcile)
-    events.subscribe(StateChange, lambda change: freed())
+    events.subscribe(HoldChanged, gossip.on_hold)
+    events.subscribe(StateChange, gossip.on_state)
+    events.subscribe(StateChange, partial(_freed_by, freed))
+    events.subscribe(VerdictFound, gossip.on_verdict)
+    events.subscribe(VerdictFound, guards.on_verdict)
+    events.subscribe(VerdictHeard, guards.on_verdict)
+    events.subscribe(RegistryLoaded, partial(_reconcile, guards))
     try:
         async with asyncio.timeout(2 * _LEARN_S):
-            await asyncio.gather(sharing.board.learn(_LEARN_S), ledger.look(registry().seats.values()))
+            await asyncio.gather(gossip.board.learn(_LEARN_S), ledger.look(registry().seats.values()))
     except TimeoutError:
-        on_fault("what other replicas know could not be learned in time")
+        _warn("limits", "what other replicas know could not be learned in time")
     try:
-        async with background(sharing.board.run, "board"):
-            yield Guarding(guards, sharing, registry, clock)
+        async with background(gossip.board.run, "board"):
+            yield Guarding(guards, gossip, registry, clock, events)
     finally:
         await ledger.close()
-        await sharing.board.close()
+        await gossip.board.close()
 
 
 @asynccontextmanager
 async def open_monitor(
     guarding: Guarding, *, attempts: Attempts, transport: Transport, mask: Callable[[str], str]
 ) -> AsyncIterator[Monitor]:
-    """The health monitor, running."""
+    """The health monitor, running; it probes while this replica holds the lease, and hears other replicas' verdicts."""
+    clock, gossip, events = guarding.clock, guarding.gossip, guarding.events
     probing = Probing(
         registry=guarding.registry,
         guards=guarding.guards,
         attempts=attempts,
         transport=transport,
         mask=mask,
-        clock=guarding.clock,
+        clock=clock,
     )
-    monitor = build_monitor(probing, guarding.guards, guarding.gossip, guarding.clock)
+    ports = MonitorPorts(
+        subjects=probing.subjects,
+        probe=probing.probe,
+        list_models=probing.list_models,
+        lead=partial(gossip.board.lease, "health", _LEASE_S),
+        alive_at=gossip.board.alive_at,
+        open_seats=gossip.open_seats,
+        tell=partial(_found, events),
+        say=partial(_warn, "health"),
+        monotonic=clock.monotonic,
+        wall=clock.wall,
+        random=_spread,
+        sleep=asyncio.sleep,
+    )
+    monitor = Monitor(ports, guarding.guards.verdicts)
+    events.subscribe(VerdictHeard, partial(_heard, monitor))
+    for verdict in gossip.verdicts():  # read from the board before the monitor was there to hear it
+        monitor.hear(verdict)
     monitor.start()
     try:
         yield monitor
     finally:
         await monitor.stop()
+
+
+def _freed_by(freed: Callable[[], None], _: StateChange) -> None:
+    freed()
+
+
+def _reconcile(guards: Guards, loaded: RegistryLoaded) -> None:
+    if loaded.previous is not None:
+        guards.reconcile(loaded.previous, loaded.registry)
+
+
+def _found(events: Hub, verdict: Verdict) -> None:
+    events.publish(VerdictFound(verdict))
+
+
+def _heard(monitor: Monitor, event: VerdictHeard) -> None:
+    monitor.hear(event.verdict)
+
+
+def _warn(event: str, note: str) -> None:
+    structlog.get_logger().warning(event, note=note)

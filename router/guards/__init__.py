@@ -1,1 +1,1 @@
-"""What may keep a seat from being asked: breakers, holds, limits, and what replicas tell each other."""
+"""Guards: whether a seat may be asked now. Breakers, holds, limits and latency, shared with the other replicas."""

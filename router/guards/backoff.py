@@ -1,4 +1,4 @@
-"""How long a seat is left alone after a failure, or after headers that say a limit is spent; pure."""
+"""Backoff: how long a seat is left alone after a failure, or after headers that report a spent limit; pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from adapters.types import LimitSeen
 from router.core.registry import Seat
 from router.guards.limits.windows import next_reset
 
-_UNTOLD_WAIT_S: Mapping[ErrorKind, float] = {
-    ErrorKind.RATE_LIMITED: 15.0,  # a quarter of the usual window: soon enough to notice, late enough not to hammer
+_DEFAULT_WAIT_S: Mapping[ErrorKind, float] = {  # where the provider sends no Retry-After
+    ErrorKind.RATE_LIMITED: 15.0,  # a quarter of the usual window: early enough to notice, late enough not to hammer
     ErrorKind.QUOTA_EXHAUSTED: 3600.0,
     ErrorKind.BILLING: 3600.0,
 }
@@ -20,15 +20,16 @@ _MAX_DESELECTED_S = 31 * 86400.0
 
 
 def wait_s(error: ProviderError, seat: Seat, wall: float, *, deselected: bool) -> float:
-    """Seconds to leave a seat alone: what its provider asked for, within bounds, else what is usual; 0 for not at all.
+    """Seconds to leave a seat alone: what its provider asked for, within bounds, else a default; 0 for not at all.
 
-    For a spent day or month (`deselected`) the reset that the registry knows counts if it is later.
+    For a spent day or month (`deselected`) the reset that the registry names counts if it is later. `wall` is Unix
+    time in seconds.
     """
-    told_or_usual = _UNTOLD_WAIT_S.get(error.kind, 0.0) if error.retry_after_s is None else error.retry_after_s
+    asked_s = _DEFAULT_WAIT_S.get(error.kind, 0.0) if error.retry_after_s is None else error.retry_after_s
     if not deselected:
-        return min(told_or_usual, _MAX_COOLDOWN_S)
-    # The short delay that comes with a spent day is about the minute: the calendar knows better.
-    return min(max(_until_reset_s(error, seat, wall), told_or_usual), _MAX_DESELECTED_S)
+        return min(asked_s, _MAX_COOLDOWN_S)
+    # A short Retry-After beside a spent day is about the minute limit: the calendar knows better.
+    return min(max(_until_reset_s(error, seat, wall), asked_s), _MAX_DESELECTED_S)
 
 
 def seen_until(limit: LimitSeen, wall: float) -> float | None:

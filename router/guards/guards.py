@@ -1,4 +1,4 @@
-"""The guards of one attempt, asked in order: may this seat be asked now? What they refuse costs nothing."""
+"""The guards of one attempt, asked in order: may this seat be asked now? A refusal costs nothing."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ from healthcheck.store import NEVER, Verdicts
 from healthcheck.verdicts import Verdict
 from router.core.block import Block
 from router.core.clock import Clock
+from router.core.events import VerdictFound, VerdictHeard
 from router.core.registry import Registry, Seat
-from router.guards import breaker
-from router.guards.breaker import Breakers
-from router.guards.holds import Weather
-from router.guards.latency import Pace
+from router.guards.breaker import BreakerPermit, Breakers, Evidence
+from router.guards.holds import Holds
+from router.guards.latency import LatencyTracker
 from router.guards.limits.counters import NO_NEED, need_of
 from router.guards.limits.ledger import Ledger, Reservation
 
-Class = Literal[0, 1, 2]
-_QUICK_S = 0.05  # nobody notices who of two seats is quicker than this: they share the load
+DoubtClass = Literal[0, 1, 2]
+"""0: nothing speaks against the seat; 1: it is in doubt; 2: its last probe found it down."""
+
+_QUICK_S = 0.05  # nobody notices which of two seats is quicker than this: they share the load
 _LEAST_HEADROOM = 0.01
-_SOON_S = 0.25  # when a place among the requests in flight is free again, nobody can know
+_SOON_S = 0.25  # a guess, since nobody can know when a request in flight will end
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an attempt ended, as far as its guards must know. `fair` is False when it was cut before its usual time."""
+    """How an attempt ended, as far as its guards must know.
+
+    `fair` is False when the attempt was cut before the seat's usual time: then its failure says nothing about the seat.
+    """
 
     error: ProviderError | None
     sent: bool
@@ -39,66 +44,66 @@ class Ended:
     fair: bool = True
 
     @property
-    def outcome(self) -> breaker.Outcome:
-        """What it says of the seat."""
+    def evidence(self) -> Evidence:
+        """What the end says about the seat."""
         if self.error is None:
             return "ok"
         return "failure" if self.fair and POLICY[self.error.kind].breaker == "failure" else "nothing"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Permit:
-    """Leave to make one attempt; it is settled exactly once, whatever came of the attempt."""
+    """Permission for one attempt; `settle` ends it exactly once, whatever came of the attempt."""
 
     seat: Seat
-    _guards: Guards
-    _reservation: Reservation
-    _breaker: breaker.Permit | None
-    _ticket: int
-    _probe: bool
-    _settled: bool = field(default=False)
+    guards: Guards
+    reservation: Reservation
+    breaker: BreakerPermit | None
+    ticket: int  # of the latency tracker
+    is_probe: bool
+    _settled: bool = field(default=False, init=False)
 
     def alive(self) -> None:
         """The seat has begun to answer."""
-        self._guards.pace.first_token(self._ticket)
+        self.guards.latency.first_token(self.ticket)
 
     def late_s(self) -> float:
-        """After how many seconds without a sign of life `in_vain` may become true; infinite where nobody can know."""
-        return self._guards.pace.late_s(self._ticket)
+        """The silence, in seconds, before which `in_vain` is never true; infinite while nothing is usual here."""
+        return self.guards.latency.late_s(self.ticket)
 
     def in_vain(self) -> bool:
-        """Whether the seat is silent now, and others who have waited there for longer go on waiting."""
-        return self._guards.pace.in_vain(self._ticket)
+        """Whether the seat is silent, and so for others that have waited longer: see `LatencyTracker.in_vain`."""
+        return self.guards.latency.in_vain(self.ticket)
 
     def settle(self, ended: Ended) -> None:
-        """Tells every guard how the attempt ended."""
+        """Tells every guard how the attempt ended; only the first call counts."""
         if not self._settled:
             self._settled = True
-            self._guards._settle(self, ended)
+            self.guards.settle(self, ended)
 
 
 class Guards:
     """All guards of this process, asked in the order of one attempt.
 
-    `answered` is told of every seat that has answered, `freed` is called when a seat may be free again.
+    `answered` is told the id of every seat that answers a request, `freed` is called when a seat may be free again.
     """
 
     def __init__(
         self,
         *,
-        weather: Weather,
+        holds: Holds,
         breakers: Breakers,
         ledger: Ledger,
-        pace: Pace,
+        latency: LatencyTracker,
         verdicts: Verdicts,
         clock: Clock,
         answered: Callable[[str], None] = lambda seat_id: None,
         freed: Callable[[], None] = lambda: None,
     ) -> None:
-        self.weather = weather
+        self.holds = holds
         self.breakers = breakers
         self.ledger = ledger
-        self.pace = pace
+        self.latency = latency
         self.verdicts = verdicts
         self._clock = clock
         self._answered = answered
@@ -108,15 +113,16 @@ class Guards:
     async def admit(
         self, seat: Seat, request: ChatRequest, attempt_id: str, *, streamed: bool, probe: bool = False
     ) -> Permit | Block:
-        """A permit, or why not; `attempt_id` makes a reservation count once. What is cheap and local is asked first.
+        """A permit, or why not. The cheap local guards are asked before the limits, which cost a round trip to Redis.
 
-        Only a `probe` may ask a seat that is new, or one whose breaker is open.
+        `attempt_id` makes the reservation idempotent. Only a `probe` may ask a seat that is new, or one whose breaker
+        is open. Cancelled, it hands back the breaker's slot, the place in flight and the reservation.
         """
         block = self._standing_block(seat, probe) or self._busy(seat)
         if block:
             return block
-        looks = probe and self.breakers.state(seat.id) != "closed"  # a probe is not the try of a broken seat
-        admitted = None if looks else self.breakers.admit(seat)
+        bypasses = probe and self.breakers.state(seat.id) != "closed"  # a probe must not be a broken seat's one trial
+        admitted = None if bypasses else self.breakers.admit(seat)
         if isinstance(admitted, Block):
             return admitted
         provider = seat.provider.id
@@ -131,10 +137,38 @@ class Guards:
                 self._tell_breaker(admitted, "nothing")
         if isinstance(reservation, Block):
             return reservation
-        return Permit(seat, self, reservation, admitted, self.pace.began(seat.id, streamed=streamed), probe)
+        ticket = self.latency.began(seat.id, streamed=streamed)
+        return Permit(seat, self, reservation, admitted, ticket, probe)
+
+    def settle(self, permit: Permit, ended: Ended) -> None:
+        """Tells every guard how an attempt ended; for `Permit.settle`, which calls it once."""
+        seat, evidence = permit.seat, ended.evidence
+        self._inflight[seat.provider.id] -= 1
+        self._tell_breaker(permit.breaker, evidence)
+        self.latency.ended(permit.ticket, evidence)
+        self.ledger.settle(
+            permit.reservation, sent=ended.sent, usage=ended.usage, cost_usd=ended.cost_usd, seen=ended.seen
+        )
+        if ended.seen:
+            self.holds.read_limits(seat, ended.seen)
+        if ended.leaked:
+            self.holds.leak(seat)
+        if ended.error is not None:
+            self.holds.learn(seat, ended.error)
+        elif not permit.is_probe:  # a probe's answer counts through its verdict
+            self.verdicts.succeeded(seat.id, self._clock.wall())
+            self._answered(seat.id)
+        self._freed()
+
+    def on_verdict(self, event: VerdictFound | VerdictHeard) -> None:
+        """A probe that passed, in whichever replica, lets a new seat serve and makes an open breaker half-open."""
+        verdict = event.verdict
+        if verdict.verdict in ("healthy", "degraded") and not verdict.failed_once:
+            self.holds.proven(verdict.subject)
+            self.breakers.bring_forward(verdict.subject, "the last probe passed")
 
     def block(self, seat: Seat) -> Block | None:
-        """Why the seat cannot be asked now, from memory and without asking for a permit: what plans are made from."""
+        """Why the seat cannot be asked now, from memory and without taking a permit: what plans are made from."""
         return (
             self._standing_block(seat, probe=False)
             or self.breakers.block(seat)
@@ -142,24 +176,24 @@ class Guards:
             or self._busy(seat)
         )
 
-    def doubt_class(self, seat: Seat) -> Class:
-        """How doubtful the seat is: 0 when nothing speaks against it, 2 when it is down."""
+    def doubt_class(self, seat: Seat) -> DoubtClass:
+        """How doubtful the seat is: plans order by this first."""
         verdict = self.verdicts.of(seat.id)
         return 2 if verdict.verdict == "down" else 1 if self._doubt(seat, verdict) else 0
 
+    def doubt(self, seat: Seat) -> str | None:
+        """Why the seat is asked only after those that nothing speaks against, in words; None for a sound seat."""
+        return self._doubt(seat, self.verdicts.of(seat.id))
+
     def cost_s(self, seat: Seat, *, streamed: bool = False) -> float:
-        """What asking the seat costs, as a caller's seconds of waiting: more where little of its limits is left."""
-        cost_s = max(self.pace.cost(seat.id, streamed=streamed), _QUICK_S)
+        """The cost of asking the seat, as seconds of a caller's waiting over the share of its limits that is left."""
+        cost_s = max(self.latency.cost_s(seat.id, streamed=streamed), _QUICK_S)
         return cost_s / max(self.ledger.headroom(seat), _LEAST_HEADROOM)
 
     def room(self, seat: Seat) -> float:
-        """How many requests its limits leave to a seat, by what was last seen of them."""
-        left = [limit.amount - limit.used for limit in self.ledger.left(seat) if limit.name.startswith("requests/")]
+        """How many more requests the seat's limits allow, as last seen; infinite without a limit on requests."""
+        left = [limit.amount - limit.used for limit in self.ledger.left(seat) if limit.unit == "requests"]
         return min(left, default=float("inf"))
-
-    def doubt(self, seat: Seat) -> str | None:
-        """Why a seat is asked only after those nothing speaks against, or None."""
-        return self._doubt(seat, self.verdicts.of(seat.id))
 
     def inflight(self, provider: str) -> int:
         """How many attempts are under way at a provider."""
@@ -167,56 +201,37 @@ class Guards:
 
     def leaks(self, seat: Seat) -> bool:
         """Whether the seat may only be asked for whole answers."""
-        return self.weather.leaks(seat)
+        return self.holds.leaks(seat)
 
     def reconcile(self, old: Registry, new: Registry) -> None:
-        """After a reload: what is known of a seat survives by its id."""
-        self.weather.reconcile(old, new)
+        """After a reload: what is known about a seat survives by its id, as long as it is the same service."""
+        self.holds.reconcile(old, new)
         self.breakers.reconcile(old, new)
-        self.pace.forget(new.seats.keys())
+        self.latency.keep_only(new.seats.keys())
 
     def _standing_block(self, seat: Seat, probe: bool) -> Block | None:
         provider = seat.provider
         if provider.missing_env:
             return Block("no-key", f"{', '.join(provider.missing_env)} is not set")
         if not seat.routable:
-            return Block("disabled", "switched off in the registry")
-        block = self.weather.block(seat)
+            return Block("disabled", "disabled in the registry")
+        block = self.holds.block(seat)
         return None if block and probe and block.state == "new" else block
 
     def _doubt(self, seat: Seat, verdict: Verdict) -> str | None:
         if verdict.verdict in ("degraded", "down"):
-            return f"its last probe found it {verdict.verdict}: {verdict.reason}"
+            return f"{verdict.verdict} at its last probe: {verdict.reason}"
         is_probed = verdict.verdict == "unknown" and seat.provider.health.mode != "passive"
         if is_probed and self.verdicts.told_at(seat.id) > NEVER:
-            return f"nobody knows how it is: {verdict.reason}"
-        return self.pace.doubtful(seat.id)
+            return f"health unknown: {verdict.reason}"
+        return self.latency.doubt(seat.id)
 
     def _busy(self, seat: Seat) -> Block | None:
         most = seat.provider.max_inflight
         if most is None or self._inflight.get(seat.provider.id, 0) < most:
             return None
-        return Block("limited", f"{most} requests are already in flight", self._clock.wall() + _SOON_S)
+        return Block("limited", f"{most} of {most} concurrent requests are in flight", self._clock.wall() + _SOON_S)
 
-    def _tell_breaker(self, permit: breaker.Permit | None, outcome: breaker.Outcome) -> None:
+    def _tell_breaker(self, permit: BreakerPermit | None, evidence: Evidence) -> None:
         if permit is not None:
-            self.breakers.settle(permit, outcome)
-
-    def _settle(self, permit: Permit, ended: Ended) -> None:
-        seat, outcome = permit.seat, ended.outcome
-        self._inflight[seat.provider.id] -= 1
-        self._tell_breaker(permit._breaker, outcome)
-        self.pace.ended(permit._ticket, outcome)
-        self.ledger.settle(
-            permit._reservation, sent=ended.sent, usage=ended.usage, cost_usd=ended.cost_usd, seen=ended.seen
-        )
-        if ended.seen:
-            self.weather.read_limits(seat, ended.seen)
-        if ended.leaked:
-            self.weather.leak(seat)
-        if ended.error is not None:
-            self.weather.learn(seat, ended.error)
-        elif not permit._probe:  # what a probe's answer is worth is for its verdict to say
-            self.verdicts.succeeded(seat.id, self._clock.wall())
-            self._answered(seat.id)
-        self._freed()
+            self.breakers.settle(permit, evidence)

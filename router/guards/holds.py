@@ -1,53 +1,44 @@
-"""What providers are doing to us now: who told us to wait and until when, and who needs a human first.
+"""Holds: what keeps a seat from being asked although its breaker is closed, for how long, and who can end it.
 
-States that are never merged: a *wait* ends by itself, a *stop* ends when the registry changes, a *drain* is a person's
-word, a *new* seat serves after its first probe. Kept per seat, since two models of one host have weather of their own;
-only a refused key and a drain may concern a whole provider. All of it but `new` is shared with the other replicas.
+Five kinds that are never merged, since each ends in another way: a *wait* ends by itself, a *stop* when the registry
+changes, a *drain* is a person's decision, a *new* seat serves after its first probe, and a *leak* only bars streams.
+They are kept per seat, since two models of one provider may be limited apart; only a refused key and a drain may
+concern a whole provider. All but `new` are shared with the other replicas.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from typing import Literal
 
 from adapters.errors import POLICY, ProviderError
 from adapters.types import LimitsSeen
 from router.core.block import LEAKING, STATE_OF, Block, State
 from router.core.clock import Clock
-from router.core.events import StateChange
+from router.core.events import HoldChanged, HoldKind, Publish, StateChange
 from router.core.registry import Registry, Seat
 from router.guards.backoff import seen_until, wait_s
 
-HoldKind = Literal["wait", "stop", "drain", "new", "leak"]
-_UNPROVEN_S = 60.0  # a new seat that nobody has probed by then serves unproven
+_UNPROVEN_S = 60.0  # a new seat that has not been probed by then serves unproven
 
 
-Tell = Callable[[HoldKind, str, Block | None], None]
-"""Tells the other replicas of a hold on a subject, or with None that it is over."""
+class Holds:
+    """The holds on all seats of this process.
 
+    Publishes a `StateChange` for every change of state, and a `HoldChanged` for every hold that other replicas must
+    learn about: those placed or lifted here, never those learned from the others.
+    """
 
-class Weather:
-    """What holds for which seat. `on_change` is told of every change, `tell` of what other replicas must know."""
-
-    def __init__(
-        self,
-        clock: Clock,
-        on_change: Callable[[StateChange], None],
-        tell: Tell = lambda kind, subject, block: None,
-    ) -> None:
+    def __init__(self, clock: Clock, publish: Publish) -> None:
         self._clock = clock
-        self._on_change = on_change
-        self._tell = tell
+        self._publish = publish
         self._held: dict[tuple[HoldKind, str], tuple[float | None, Block]] = {}  # → (monotonic end, block)
 
     def block(self, seat: Seat) -> Block | None:
         """Why this seat cannot be asked now, or None."""
         if not self._held:
             return None
-        return next((block for key in _blocking(seat) if (block := self._holds(key))), None)
+        return next((block for key in _blocking(seat) if (block := self._current(key))), None)
 
     def learn(self, seat: Seat, error: ProviderError) -> None:
-        """Takes in what a failed attempt says of its seat, as `POLICY` has it."""
+        """Places the hold that `POLICY` prescribes for a failed attempt, if it prescribes one."""
         policy = POLICY[error.kind]
         match policy.state:
             case "cooldown" | "deselected":
@@ -63,28 +54,31 @@ class Weather:
                 pass
 
     def read_limits(self, seat: Seat, seen: LimitsSeen) -> None:
-        """Takes in the limit headers of an answer: whose limit has nothing left is not asked again before its reset."""
+        """Holds a seat whose answer's rate-limit headers report a spent limit, until that limit resets."""
         for limit in seen:
             until = seen_until(limit, self._clock.wall())
             if until is not None:
                 state: State = "quota-spent" if limit.per in ("day", "month") else "limited"
                 what = f"{limit.unit} a {limit.per}" if limit.per else limit.unit
-                self._hold("wait", seat.id, Block(state, f"its headers say that no {what} are left", until))
+                self._hold("wait", seat.id, Block(state, f"rate-limit headers report 0 {what} left", until))
 
     def leak(self, seat: Seat) -> None:
-        """Thoughts of this seat came as text in a stream, and were known as thoughts only when they had gone out."""
+        """Bars streams from a seat whose reasoning went out as text before it could be recognised as reasoning."""
         self._hold("leak", seat.id, LEAKING, loud=True)
 
     def leaks(self, seat: Seat) -> bool:
-        """Whether the seat may only be asked for whole answers, in which thoughts can be told from text."""
+        """Whether the seat may only be asked for whole answers, in which reasoning can be told from text."""
         return ("leak", seat.id) in self._held
 
     def drain(self, subject: str, reason: str, until: float | None) -> None:
-        """A person takes a provider, or one of its models, out of service until a moment, or until further notice."""
+        """A person takes a provider or a model out of service until a moment (Unix time), or until further notice."""
         self._hold("drain", subject, Block("drained", reason, until))
 
     def undrain(self, subject: str) -> bool:
-        """A person says that a provider or model may serve again: its drains, stops and unpaid bills are forgotten."""
+        """A person puts a provider or a model back: lifts its drains, its stops and its waits for unpaid bills.
+
+        Returns False if there was nothing to lift.
+        """
         found = [
             key
             for key, (_, block) in self._held.items()
@@ -92,32 +86,25 @@ class Weather:
             and (key[0] in ("drain", "stop") or block.state == "billing")
         ]
         for key in found:
-            self._lift(key, "a person said so")
+            self._lift(key, "undrained by a person")
         return bool(found)
 
     def proven(self, seat_id: str) -> None:
-        """A new seat has passed its first probe."""
-        self._lift(("new", seat_id), "it passed its first probe")
+        """A probe of the seat has passed: if it is new, it serves from now on."""
+        self._lift(("new", seat_id), "the first probe passed")
 
     def take(self, kind: HoldKind, subject: str, block: Block) -> None:
-        """Another replica has learned this."""
+        """Places a hold that another replica has told about."""
         self._hold(kind, subject, block, ours=False)
 
     def forget(self, kind: HoldKind, subject: str) -> None:
-        """Another replica says that this is over."""
-        self._lift((kind, subject), "another replica says so", ours=False)
-
-    def ours(self) -> Iterator[tuple[HoldKind, str, Block]]:
-        """Everything that holds now and that other replicas must know."""
-        for kind, subject in list(self._held):
-            block = self._holds((kind, subject))
-            if block and kind != "new":
-                yield kind, subject, block
+        """Lifts a hold that another replica has lifted."""
+        self._lift((kind, subject), "lifted by another replica", ours=False)
 
     def reconcile(self, old: Registry, new: Registry) -> None:
-        """After a reload: stops end where a provider changed, waits where its key did; what has gone is forgotten.
+        """After a reload: lifts stops where a provider changed, waits where its key did, and all of what is gone.
 
-        Seats that were not there before are `new`, unless their provider is never probed.
+        Seats that were not there before are held as `new`, unless their provider is never probed.
         """
         for key in list(self._held):
             if _outdated(key, old, new):
@@ -125,9 +112,9 @@ class Weather:
         for seat_id in new.seats.keys() - old.seats.keys():
             if new.seats[seat_id].routable and new.seats[seat_id].provider.health.mode != "passive":
                 until = self._clock.wall() + _UNPROVEN_S
-                self._hold("new", seat_id, Block("new", "it serves after its first probe", until))
+                self._hold("new", seat_id, Block("new", "serves after its first probe", until))
 
-    def _holds(self, key: tuple[HoldKind, str]) -> Block | None:
+    def _current(self, key: tuple[HoldKind, str]) -> Block | None:
         held = self._held.get(key)
         if held is None:
             return None
@@ -135,29 +122,30 @@ class Weather:
         if end is None or self._clock.monotonic() < end:
             return block
         del self._held[key]
-        self._on_change(StateChange(key[1], "clear", "the wait is over"))
+        self._publish(StateChange(key[1], "clear", "the wait has ended"))
         return None
 
     def _hold(self, kind: HoldKind, subject: str, block: Block, *, loud: bool = False, ours: bool = True) -> None:
+        # Ends are kept by the monotonic clock, so that a wall clock that is set neither frees nor holds a seat.
         end = None if block.until is None else self._clock.monotonic() + block.until - self._clock.wall()
         known = self._held.get((kind, subject))
         if known and (known[0] is None or (end is not None and known[0] >= end)):
-            return  # a later, shorter word never shortens an earlier, longer one
+            return  # a later, shorter hold never shortens an earlier, longer one
         self._held[kind, subject] = (end, block)
         if ours and kind != "new":
-            self._tell(kind, subject, block)
+            self._publish(HoldChanged(kind, subject, block))
         if not known or known[1].state != block.state:
-            self._on_change(StateChange(subject, block.state, block.reason, block.until, loud))
+            self._publish(StateChange(subject, block.state, block.reason, block.until, loud))
 
     def _lift(self, key: tuple[HoldKind, str], reason: str, *, ours: bool = True) -> None:
         if self._held.pop(key, None):
             if ours and key[0] != "new":
-                self._tell(key[0], key[1], None)
-            self._on_change(StateChange(key[1], "clear", reason))
+                self._publish(HoldChanged(key[0], key[1], None))
+            self._publish(StateChange(key[1], "clear", reason))
 
 
 def _blocking(seat: Seat) -> tuple[tuple[HoldKind, str], ...]:
-    """What may speak against a seat, the most human word first."""
+    """The holds that may block a seat, in the order in which they are shown: a person's decision first."""
     provider = seat.provider.id
     return (
         ("drain", provider),
@@ -170,6 +158,7 @@ def _blocking(seat: Seat) -> tuple[tuple[HoldKind, str], ...]:
 
 
 def _outdated(key: tuple[HoldKind, str], old: Registry, new: Registry) -> bool:
+    """Whether a reload ends a hold: what it was learned about is gone, or is no longer the same."""
     kind, subject = key
     before, after = old.providers.get(_provider(subject)), new.providers.get(_provider(subject))
     if after is None or ("/" in subject and subject not in new.seats):

@@ -1,4 +1,4 @@
-"""What is usual for the answers of one kind at one seat, and so what is late, overdue, or slower than it was."""
+"""What latency is usual for one kind of answer at one seat, and so what is late, overdue, or slower than before."""
 
 from __future__ import annotations
 
@@ -7,35 +7,38 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-HALF_LIFE_S = 30.0  # how soon what nobody confirms is forgotten: the rhythm in which a doubted seat has another try
+HALF_LIFE_S = 30.0  # how fast unconfirmed knowledge fades, and how often a doubted seat gets a trial request
 RECENT = 0.3  # the newest answer's weight in the recent means: two or three tell of a change, one alone does not
-UNHEARD_S = 1.0  # what a seat without history is taken to need while its first answer is awaited
+UNHEARD_S = 1.0  # what a seat without history is assumed to need while its first answer is awaited
 
-# What is usual is learned from the first answers as they come; later it changes by the hour. A seat that gets slow
+# The usual latency is learned from the first answers as they come; later it adapts over hours. A seat that gets slow
 # under full load must not be able to make slowness usual before anybody has noticed.
 _FIRST = 256
 _USUAL_HALF_LIFE_S = 3600.0
 _ENOUGH = 5  # answers before anything is usual, and so before anything can be late
 
-# Waiting times are about log-normal, so their spread is measured in factors of the usual time. An attempt is late past
+# Waiting times are about log-normal, so their spread is measured as a factor of the usual time. An attempt is late past
 # 2.5 standard deviations, as one in 160 is; but not below 3 times the usual, lest a seat that never varied be doubted
-# for little. Answers have become slower when their recent mean is off by five deviations of such a mean, and by a
-# factor of 5 at least. Both end at 16, so that 25 times slower is always noticed. Nothing below an eighth of a second
-# is late: one busy moment of ours may last as long, and at 20 requests a second it costs three of them.
+# for a trifle. Answers have become slower when their recent mean is off by five standard deviations of such a mean, and
+# by a factor of 5 at least. Both are capped at 16, so that 25 times slower is always noticed. Nothing below an eighth
+# of a second is late: one stall of our own event loop may last as long, and at 20 requests a second it hits three.
 _LATE_DEVIATIONS, _LATE_FACTOR = 2.5, 3.0
-_SLOWER_DEVIATIONS, _SLOWER_FACTOR = 5.0 * math.sqrt(RECENT / (2 - RECENT)), 5.0
+_SLOWER_DEVIATIONS, _SLOWER_FACTOR = 5.0 * math.sqrt(RECENT / (2 - RECENT)), 5.0  # EWMA variance: weight / (2 - weight)
 _MOST_FACTOR = 16.0
 _LEAST_LATE_S = 0.125
-_SHORTEST_S = 1e-6  # of which there is a logarithm
+_SHORTEST_S = 1e-6  # the shortest time that has a logarithm here
 _P95_DEVIATIONS = 1.645  # of a normal distribution
-_SIGMA_PER_MEAN_DEVIATION = math.sqrt(math.pi / 2)
+_SIGMA_PER_MEAN_DEVIATION = math.sqrt(math.pi / 2)  # a normal distribution's σ over its mean absolute deviation
 
 
 @dataclass(slots=True)
-class Kind:
-    """Answers of one kind at one seat, streams or whole ones. Times are monotonic, `log_` means of logarithms."""
+class LatencyModel:
+    """The latency of one kind of answer at one seat, streams or whole ones.
 
-    waiting: dict[int, float] = field(default_factory=dict)  # ticket → when it began, oldest first
+    Latency is the time to the first sign of life. Times are monotonic seconds; `log_` marks means of logarithms.
+    """
+
+    waiting: dict[int, float] = field(default_factory=dict)  # ticket → when the attempt began, oldest first
     sampled_at: float = 0.0
     recent_s: float | None = None
     log_recent: float = 0.0
@@ -46,39 +49,39 @@ class Kind:
 
     @property
     def late_s(self) -> float:
-        """An answer that takes so long is late."""
+        """The latency from which on an answer is late; infinite before enough answers have come."""
         return self._bound_s(_LATE_DEVIATIONS, _LATE_FACTOR)
 
     @property
     def slow_s(self) -> float:
-        """When recent answers take so long, they have become slower."""
+        """The recent mean latency from which on the seat has become slower."""
         return self._bound_s(_SLOWER_DEVIATIONS, _SLOWER_FACTOR)
 
     @property
     def overdue_s(self) -> float:
-        """Who waits so long while nobody younger was answered in time waits for the seat, not for one long answer."""
+        """Past this wait, and with no younger attempt answered in time, the seat is at fault, not one long answer."""
         return max(self.late_s, self.slow_s)
 
     @property
     def slower(self) -> str | None:
-        """In words, when recent answers take far longer than usual."""
+        """By how much recent answers are slower than usual, in words; None if they are not."""
         if math.exp(self.log_recent) < self.slow_s:
             return None
-        return f"answers {math.exp(self.log_recent - self.log_usual):.0f} times slower than it did"
+        return f"{math.exp(self.log_recent - self.log_usual):.0f} times slower than usual"
 
     @property
     def p95_s(self) -> float | None:
-        """Of twenty first signs of life, nineteen have come by then; None before there were enough to say so."""
+        """The 95th percentile of the usual latency; None before enough answers have come."""
         if self.answers < _ENOUGH:
             return None
         return math.exp(self.log_usual + _P95_DEVIATIONS * _SIGMA_PER_MEAN_DEVIATION * self.log_deviation)
 
     def in_line(self) -> Iterator[int]:
-        """The tickets of those who wait and were not overtaken, oldest first."""
+        """The tickets of waiting attempts that no younger one has overtaken, oldest first."""
         return (ticket for ticket, began in self.waiting.items() if began > self.served)
 
     def is_overdue(self, now: float) -> bool:
-        """Whether one of those in line has waited for `overdue_s`."""
+        """Whether an attempt that nobody has overtaken has waited for `overdue_s`."""
         latest = now - self.overdue_s
         return any(began > self.served for began in itertools.takewhile(latest.__ge__, self.waiting.values()))
 
@@ -87,13 +90,13 @@ class Kind:
         return now - next(iter(self.waiting.values()), now)
 
     def expected_s(self, now: float) -> float:
-        """The recent mean: it fades while nobody asks, but while somebody waits it counts in full."""
+        """The recent mean latency: it fades while the seat is idle, but counts in full while an attempt waits."""
         if self.waiting:
             return UNHEARD_S if self.recent_s is None else self.recent_s
         return (self.recent_s or 0.0) * _remaining(now - self.sampled_at, HALF_LIFE_S)
 
     def answered(self, took_s: float, now: float) -> None:
-        """Takes in how long an answer took."""
+        """Takes in the latency of an answer."""
         self.answers += 1
         by_the_hour = 1 - _remaining(now - self.sampled_at, _USUAL_HALF_LIFE_S)
         weight = 1 / self.answers if self.answers <= _FIRST else min(by_the_hour, 1 / _FIRST)
@@ -103,7 +106,7 @@ class Kind:
         self.waited(took_s, now)
 
     def waited(self, took_s: float, now: float) -> None:
-        """Takes a time into the recent means, whether or not an answer was the end of it."""
+        """Takes a wait into the recent means, whether or not it ended in an answer."""
         log_took = math.log(max(took_s, _SHORTEST_S))
         if self.recent_s is None:
             self.recent_s, self.log_recent = took_s, log_took
@@ -121,4 +124,5 @@ class Kind:
 
 
 def _remaining(idle_s: float, half_life_s: float) -> float:
+    """The part that is left of something that halves every half-life."""
     return math.exp2(-idle_s / half_life_s)

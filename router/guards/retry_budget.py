@@ -1,6 +1,7 @@
-"""How many second tries are allowed: a share of the requests, so that an outage is not met with twice the load.
+"""Retry budget: second attempts are limited to a share of the requests, so that they cannot multiply an outage's load.
 
-Without a budget every caller's retries arrive exactly when providers can bear them least.
+Without it every caller's retries arrive exactly when providers can bear them least (SRE Book, "Addressing Cascading
+Failures": per-client retry budgets; Finagle's `RetryBudget`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from router.guards.rolling import RollingCount
 
 
 class RetryBudget:
-    """Allows retries up to a `share` of the last `window_s` seconds' requests.
+    """Allows retries up to a `share` of the requests of the last `window_s` seconds.
 
-    `floor` of them are free, since a share of little traffic would be none at all.
+    The first `floor` retries of a window are free, since a share of little traffic would be none at all.
     """
 
     def __init__(self, clock: Clock, share: float = 0.2, window_s: float = 10.0, floor: int = 10) -> None:
@@ -26,7 +27,7 @@ class RetryBudget:
         self._requests.add()
 
     def try_again(self) -> bool:
-        """Takes one retry out of the budget, or says that there is none left."""
+        """Takes one retry out of the budget; False if there is none left."""
         if self._retries.total() >= self._floor + self._share * self._requests.total():
             return False
         self._retries.add()

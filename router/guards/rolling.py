@@ -1,4 +1,4 @@
-"""Counting what happened lately: in a window that moves in slices, or among the last few calls."""
+"""Counts of recent events: in a sliding window of slices, or among the last few calls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from router.core.clock import Clock
 
 
 class RollingCount:
-    """How often something happened in the last `window_s` seconds, give or take one slice; O(1) per event."""
+    """The number of events in the last `window_s` seconds, give or take one slice; O(1) per event."""
 
     def __init__(self, clock: Clock, window_s: float, slices: int) -> None:
         self._clock = clock
@@ -18,20 +18,15 @@ class RollingCount:
         self._newest = self._slice()
 
     def add(self) -> None:
-        """Counts one event, now."""
+        """Counts one event now."""
         self._forget()
         self._counts[self._newest % len(self._counts)] += 1
         self._total += 1
 
     def total(self) -> int:
-        """The events of the window."""
+        """The number of events in the window."""
         self._forget()
         return self._total
-
-    def clear(self) -> None:
-        """Begins again from nothing."""
-        self._counts = [0] * len(self._counts)
-        self._total = 0
 
     def _slice(self) -> int:
         return int(self._clock.monotonic() // self._slice_s)
@@ -46,7 +41,7 @@ class RollingCount:
 
 
 class LastOutcomes:
-    """How the last `most` calls ended, as far as they ended in the last `window_s` seconds; O(1) per call."""
+    """How the last `most` calls ended, of those that ended in the last `window_s` seconds; O(1) per call."""
 
     def __init__(self, clock: Clock, window_s: float, most: int) -> None:
         self.most = most
@@ -57,11 +52,11 @@ class LastOutcomes:
 
     @property
     def calls(self) -> int:
-        """How many there are, as of the last one."""
+        """How many calls there are, as of the last `add`."""
         return len(self._ended)
 
     def add(self, *, failed: bool) -> None:
-        """Counts a call that has ended now, and forgets those that are too many or too old."""
+        """Counts a call that ends now, and drops those that are too many or too old."""
         now = self._clock.monotonic()
         self._ended.append((now, failed))
         self.failures += failed
@@ -69,6 +64,6 @@ class LastOutcomes:
             self.failures -= self._ended.popleft()[1]
 
     def clear(self) -> None:
-        """Begins again from nothing."""
+        """Starts again from zero."""
         self._ended.clear()
         self.failures = 0

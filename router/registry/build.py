@@ -1,4 +1,4 @@
-"""From a checked document to the frozen `Registry`: defaults filled in, tiers as ordered seats."""
+"""Builds the frozen `Registry` of a checked document: defaults filled in, tiers as ordered seats, options parsed."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def _seat(provider: Provider, model: Model, tier: str, timeouts: Timeouts, quirk
 
 
 def _not_supported(model: Model) -> frozenset[str]:
-    """Parameters that a model is not sent, since the registry says what it supports and that is not among it."""
+    """Parameters that a model is not sent, since they are not among what the registry says it supports."""
     if model.supports is None:
         return frozenset()
     return frozenset(
@@ -202,7 +202,7 @@ def _not_supported(model: Model) -> frozenset[str]:
 
 
 def _strategy(name: Strategy, entry: StrategyOptionsEntry, document: Document) -> StrategyOptions:
-    """The entry as the type that the table names for its strategy: fields of one name are taken over as they are."""
+    """The entry as the type that the table names for its strategy; fields of the same name are taken over."""
     kind = STRATEGIES[name].options
     said: dict[str, Any] = {field.name: getattr(entry, field.name, None) for field in fields(kind)}
     if isinstance(entry, WalkOptionsEntry) and entry.hedge is not None:

@@ -183,7 +183,7 @@ class ModelEntry(Entry):
 
 
 class Behaviour(Entry):
-    """What may be said of one provider, or of all of them under `defaults`."""
+    """Settings of one provider, or of all of them under `defaults`."""
 
     timeouts: TimeoutsEntry = Field(default_factory=TimeoutsEntry, description="Overrides of the tier's times.")
     retries: int | None = Field(
@@ -200,7 +200,7 @@ class Behaviour(Entry):
 
 
 class Defaults(Behaviour):
-    """What holds where nothing else is said."""
+    """Defaults for requests and providers that say nothing else."""
 
     strategy: Strategy = Field(default=DEFAULT_STRATEGY, description="For requests that name none.")
     tier: str | None = Field(

@@ -45,13 +45,13 @@ DocumentRule = Callable[[Document, Adapters], Iterator[Finding]]
 
 
 def references(document: Document, adapters: Adapters) -> Iterator[Finding]:
-    """Findings that need no more than the parts that are there: they hold even for a document with gaps."""
+    """Findings about the parts that are there: they hold even for a document with gaps."""
     for rule in _REFERENCE_RULES:
         yield from rule(document, adapters)
 
 
 def completeness(document: Document, adapters: Adapters) -> Iterator[Finding]:
-    """Findings about what is not there, which only a whole document can show."""
+    """Findings about missing parts, which only a whole document can show."""
     if not any(provider.enabled for provider in document.providers.values()):
         yield Finding(("providers",), "no provider is enabled: there is nothing to route to", key=True)
     yield from _tiers_have_models(document)

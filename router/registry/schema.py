@@ -13,7 +13,7 @@ SCHEMA_FILE = Path(__file__).with_name("registry.schema.json")
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12) of the file as it is written; what refers to what is checked only on loading."""
+    """The schema (draft 2020-12) of the file as it is written; references between its parts are checked on loading."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Document.model_json_schema(by_alias=True)}
 
 

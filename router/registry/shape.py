@@ -1,4 +1,4 @@
-"""From plain data to a `Document`: pydantic checks the shape, and what it finds becomes sentences with a place."""
+"""Checks the shape of plain data with pydantic, and turns what it finds into sentences, each with its place."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from router.registry.values import PATTERNS
 def read_document(tree: Tree) -> tuple[Document | None, bool]:
     """The document of a tree, and whether it is whole; every misfit is added to the tree's problems.
 
-    Where only optional parts misfit, the rest is still returned (not whole), so that what refers to what can be
-    checked in the same run.
+    Where only optional parts misfit, the rest is still returned (not whole), so that references between the parts can
+    be checked in the same run.
     """
     try:
         return Document.model_validate(tree.data), True
@@ -126,7 +126,7 @@ def _entry_at(path: Path) -> type[BaseModel]:
 
 
 def _below(kind: Any, step: str | int) -> Iterator[Any]:
-    """What stands one step below a type: a field of an entry, or the values of a mapping or list."""
+    """The types one step below a type: those of an entry's field, or of the values of a mapping or list."""
     for entry in _entries(kind):
         yield from (field.annotation for name, field in entry.model_fields.items() if (field.alias or name) == step)
     yield from (argument for argument in typing.get_args(kind)[-2:] if any(_entries(argument)))

@@ -197,7 +197,7 @@ class Service:
         """
         now = self._clock.monotonic()
         for seat in _suitable(plan):
-            if self._guards.breakers.state(seat.id) != "open" or self._guards.weather.block(seat):
+            if self._guards.breakers.state(seat.id) != "open" or self._guards.holds.block(seat):
                 continue
             since = max(self._tried_at.get(seat.id, 0.0), self._guards.breakers.opened_at(seat.id))
             if now - since >= _LAST_RESORT_S:

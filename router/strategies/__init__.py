@@ -1,1 +1,1 @@
-"""The five strategies: some votes, then one answer."""
+"""Strategies: each gathers some votes and makes one answer of them."""

@@ -1,4 +1,4 @@
-"""The strategies, and the switch between them: some votes, then one answer."""
+"""The switch between the strategies: the one place where a strategy's name becomes its code."""
 
 from __future__ import annotations
 

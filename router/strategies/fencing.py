@@ -1,6 +1,6 @@
-"""What other models and callers wrote, quoted so that a model can read it without taking it for its instructions.
+"""Quotes what other models and callers wrote, so that a model reads it as material and not as its instructions.
 
-The fences carry a code that nobody who wrote the material could know. The material never passes through a template.
+The fences carry a code that no author of the material could know. The material never passes through a template.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _REMOVED = "[…]"
 
 
 def new_nonce() -> str:
-    """A code for the fences of one request: 64 bits, unknown to everybody who writes between them."""
+    """A code for the fences of one request: 64 bits, unknown to the authors of what stands between them."""
     return secrets.token_hex(8)
 
 
@@ -32,7 +32,7 @@ def fenced(name: str, text: str, nonce: str, limit_chars: int) -> str:
 
 
 def answer_chars(answers: int) -> int:
-    """How much of each answer is shown when there are so many."""
+    """How many characters are shown of each of so many answers."""
     return min(ANSWER_CHARS, ANSWERS_CHARS // max(answers, 1))
 
 

@@ -33,6 +33,6 @@ def grace(asked: int, spares: int = 0) -> Callable[[Sequence[Vote], float], floa
 
 
 def failure(votes: Iterable[Vote]) -> ProviderError:
-    """The caller's error when no seat answered: the last that one gave; what was called off says nothing."""
+    """The caller's error when no seat answered: that of the last failure; calls that we cancelled do not count."""
     errors = [vote.error for vote in votes if vote.error and vote.error.kind is not ErrorKind.CANCELLED]
     return errors[-1] if errors else ProviderError(ErrorKind.TIMEOUT, "no seat answered within the deadline")

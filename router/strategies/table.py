@@ -1,7 +1,7 @@
-"""What each strategy says of itself: one entry per strategy in `STRATEGIES`, read by all that must know about them.
+"""The table of strategies: what planning, pricing, progress events, the registry and the documentation know of each.
 
-Plans, worst cases, progress events, the registry's checks and the documentation go by this table; besides it only
-`decide` names a strategy. It imports values alone, so that every room above the core may read it.
+Only this table and `decide` know a strategy by its name. The table imports values alone, so that every room above the
+core may read it.
 """
 
 from __future__ import annotations
@@ -76,29 +76,25 @@ REVIEW_FORMS: Mapping[CouncilStyle, ReviewForm] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyFacts:
-    """One strategy, as those need to know it who do not run it.
+    """One strategy, described for the code that plans, prices, checks and documents it.
 
-    `seats` is how many seats it asks first, by the size that the request names (None: none) and the tier's. Strategies
-    that ask `several` take one seat of each family before the second of any; the others walk from seat to seat, over
-    `walk` of them at most where the request names no size (None: over all). `samples`: seats are asked more than once
-    where they are too few. `calls_of_a_seat` must fit into a seat's limits for it to be planned. `pinnable`: it can be
-    held to one model. `deferred`: votes are written with the decision, which says what they counted for. `chaired`: a
-    chair writes the answer. `wordings` are the keys of the prompts that the registry may replace.
+    A strategy that asks `several` seats takes one of each family before the second of any. The others ask one seat
+    after another, by doubt and rank.
     """
 
     name: Strategy
     meaning: str  # one line for the documentation
-    options: type[StrategyOptions]
-    seats: Callable[[int | None, int], int]
+    options: type[StrategyOptions]  # of its options in the registry
+    seats: Callable[[int | None, int], int]  # asked first, by the size the request names (None: none) and the tier's
     own_stages: Callable[[Plan, bool], Iterator[StagePlan]]  # the flag: a stream that is cut goes on at another seat
     several: bool = False
-    samples: bool = False
-    walk: int | None = None
-    calls_of_a_seat: int = 1
-    pinnable: bool = False
-    deferred: bool = False
-    chaired: bool = False
-    wordings: tuple[str, ...] = ()
+    samples: bool = False  # seats are asked more than once where they are too few
+    walk: int | None = None  # how many seats are asked one after another where the request names no size; None: all
+    calls_of_a_seat: int = 1  # a seat is planned only if its limits leave room for so many
+    pinnable: bool = False  # it can be held to one model
+    deferred: bool = False  # votes are written with the decision, which says what they counted for
+    chaired: bool = False  # a chair writes the answer
+    wordings: tuple[str, ...] = ()  # the keys of the prompts that the registry may replace
 
     def size(self, plan: Plan) -> int:
         """How many seats the plan's request asks first, if there are so many."""
@@ -109,12 +105,12 @@ class StrategyFacts:
         return None if self.several else options.council_size or self.walk
 
     def first_asked(self, plan: Plan) -> tuple[Seat, ...]:
-        """The seats of the calls that are made at once, best first; a seat that is sampled stands there repeatedly."""
+        """The seats of the calls that are made at once as it begins, best first; a sampled seat appears repeatedly."""
         seats = cycle(plan.seats) if self.samples else plan.seats
         return tuple(islice(seats, self.size(plan)))
 
     def stages(self, plan: Plan) -> tuple[StagePlan, ...]:
-        """How the most calls that may be sent spread over the stages, those of an escalation included."""
+        """The most calls that may be sent, by stage, those of an escalation included."""
         if not plan.seats:
             return ()
         goes_on = plan.registry.strategies[plan.strategy].on_cut == "continue"
@@ -123,7 +119,7 @@ class StrategyFacts:
         return (*self.own_stages(plan, goes_on), *more)
 
     def most_calls(self, plan: Plan) -> int:
-        """How many calls may be sent at most: if all fails that can fail, and while retry budget and time last."""
+        """The most calls that may be sent: everything fails that can, and neither retry budget nor time runs out."""
         return sum(stage.calls for stage in self.stages(plan))
 
 
@@ -152,9 +148,9 @@ def chair_candidates(registry: Registry, options: Options) -> tuple[Seat, ...]:
 
 
 def _further(plan: Plan) -> Plan | None:
-    """The plan of the strategy that may take over, with every seat that could be in it: its time is not yet known.
+    """The plan of the strategy that may take over, with every seat that could be in it, since it is made only then.
 
-    For the same reason its order is not known; a seat that may be asked twice stands first, as that is the most calls.
+    For the same reason its order is not known: a seat that may be asked twice stands first, as that is the most calls.
     """
     options = plan.onward
     if options is None:
@@ -176,9 +172,10 @@ def _further(plan: Plan) -> Plan | None:
 
 
 def _walk_stages(plan: Plan, goes_on: bool) -> Iterator[StagePlan]:
-    """Each seat once. The first, asked to wait a moment, or the last, broken, is asked once more as its `retries` say.
+    """Each seat once, and one of them twice.
 
-    A last seat whose stream was cut is asked to go on from there in any case.
+    That is the first seat after a short `Retry-After` or the last one after a fault, if its provider has `retries`; or
+    the last one in any case, when its stream was cut and somebody has to go on.
     """
     seats = plan.seats[: STRATEGIES[plan.strategy].walked(plan.options)]
     again = goes_on or any(seat.provider.retries for seat in (seats[0], seats[-1]))
@@ -245,8 +242,8 @@ def _lone_drafts(plan: Plan) -> StagePlan:
 def _fused(plan: Plan, goes_on: bool, drafts: int, *, extra_tokens: int = 0) -> Iterator[StagePlan]:
     """Drafts, of which failed ones are replaced while there are seats, and the chairs that read them.
 
-    A chair whose draft has failed is not asked. Where that would cost more calls of chairs than it gains of drafts,
-    fewer drafts fail.
+    A chair whose own draft has failed is not asked. Where each further draft would cost a chair, chairs are counted,
+    since they read more.
     """
     chairs = min(MAX_CHAIRS, len(plan.chairs))
     forgone = chairs - min(MAX_CHAIRS, _chairs_left(plan, drafts))
@@ -258,9 +255,9 @@ def _fused(plan: Plan, goes_on: bool, drafts: int, *, extra_tokens: int = 0) -> 
 
 
 def _chairs_left(plan: Plan, drafts: int) -> int:
-    """How many chairs are left at best when every seat was needed to come by so many drafts.
+    """The most chairs that are left when every seat had to be asked to get so many drafts.
 
-    The seat that was asked last has answered, and `drafts` - 1 of the others have.
+    The seat that was asked last has answered, and so have `drafts` - 1 of the others: at best those that are chairs.
     """
     if drafts == len(plan.seats):
         return len(plan.chairs)

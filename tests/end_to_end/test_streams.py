@@ -228,7 +228,7 @@ async def test_thoughts_that_were_shown_bind_to_their_seat_and_hidden_ones_do_no
 
 async def test_usage_is_estimated_where_none_is_reported(start_daemon: Start, providers: Providers) -> None:
     (one,) = await providers(1)
-    one.then(stream("a" * 35, tail=[DONE]))
+    one.then(stream("a" * 40, tail=[DONE]))
     quorum = await start_daemon(seats([one]))
 
     vote = await last_vote(quorum, await ask(quorum))

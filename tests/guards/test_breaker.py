@@ -17,7 +17,7 @@ from router.core.block import Block
 from router.core.events import StateChange
 from router.core.registry import Breaker as Thresholds
 from router.core.registry import Registry, Seat
-from router.guards.breaker import Breakers, Outcome, Permit
+from router.guards.breaker import BreakerPermit, Breakers, Evidence
 from tests.support.small_registry import REGISTRY, FakeTime, registry
 
 HOME = registry()
@@ -34,17 +34,21 @@ class Bench:
     def __init__(self, rng: random.Random = STEADY) -> None:
         self.time = FakeTime()
         self.told: list[StateChange] = []
-        self.breakers = Breakers(self.time.clock, self.told.append, rng)
+        self.breakers = Breakers(self.time.clock, self._hear, rng)
 
-    def admit(self, seat: Seat = SEAT) -> Permit:
+    def _hear(self, event: object) -> None:
+        assert isinstance(event, StateChange)
+        self.told.append(event)
+
+    def admit(self, seat: Seat = SEAT) -> BreakerPermit:
         permit = self.breakers.admit(seat)
-        assert isinstance(permit, Permit), permit
+        assert isinstance(permit, BreakerPermit), permit
         return permit
 
-    def call(self, outcome: Outcome, seat: Seat = SEAT) -> None:
+    def call(self, outcome: Evidence, seat: Seat = SEAT) -> None:
         self.breakers.settle(self.admit(seat), outcome)
 
-    def calls(self, outcomes: Iterable[Outcome], seat: Seat = SEAT) -> int:
+    def calls(self, outcomes: Iterable[Evidence], seat: Seat = SEAT) -> int:
         """Makes calls until the seat is refused; how many there were."""
         made = 0
         for outcome in outcomes:
@@ -89,7 +93,7 @@ class Flaky:
             calls, failures = calls + 1, failures + failed
         return calls, failures
 
-    def _call(self, bench: Bench, outcome: Outcome) -> None:
+    def _call(self, bench: Bench, outcome: Evidence) -> None:
         bench.call(outcome, self.seat)
         bench.time.pass_(self.every_s)
 
@@ -109,16 +113,16 @@ def with_thresholds(thresholds: Thresholds, seat: Seat = SEAT) -> Seat:
 def test_five_failures_in_a_row_open_it_and_say_so(bench: Bench) -> None:
     assert bench.calls(["failure"] * 9) == 5
     until = bench.time.wall + 10
-    assert bench.breakers.block(SEAT) == Block("failing", "5 failures in a row", until)
+    assert bench.breakers.block(SEAT) == Block("failing", "5 consecutive failures", until)
     assert bench.breakers.admit(SEAT) == bench.breakers.block(SEAT)
-    assert bench.told == [StateChange(SEAT.id, "failing", "5 failures in a row", until)]
+    assert bench.told == [StateChange(SEAT.id, "failing", "5 consecutive failures", until, by="breaker")]
     assert bench.breakers.open_until() == {SEAT.id: until}
     assert bench.breakers.opened_at(SEAT.id) == bench.time.monotonic
     assert bench.breakers.block(NEIGHBOUR) is None
 
 
 def test_an_answer_makes_the_row_begin_again(bench: Bench) -> None:
-    four: list[Outcome] = ["failure"] * 4
+    four: list[Evidence] = ["failure"] * 4
     assert bench.calls([*four, "ok", *four]) == 9
     assert bench.breakers.state(SEAT.id) == "closed"
 
@@ -128,7 +132,7 @@ def test_an_answer_makes_the_row_begin_again(bench: Bench) -> None:
     [("ok", "failure"), ("failure", "ok"), ("failure", "failure", "ok"), ("ok", "failure", "failure")],
     ids="-".join,
 )
-def test_half_of_the_calls_failing_opens_it_without_any_row(bench: Bench, pattern: tuple[Outcome, ...]) -> None:
+def test_half_of_the_calls_failing_opens_it_without_any_row(bench: Bench, pattern: tuple[Evidence, ...]) -> None:
     assert bench.calls(pattern * 100) in (20, 21)
     assert re.fullmatch(r"1\d of the last 2[01] calls failed", bench.told[0].reason)
 
@@ -136,7 +140,7 @@ def test_half_of_the_calls_failing_opens_it_without_any_row(bench: Bench, patter
 @pytest.mark.parametrize(
     "pattern", [("ok", "failure"), ("failure", "ok", "failure", "ok", "ok", "failure")], ids="-".join
 )
-def test_a_good_past_does_not_save_a_seat_that_begins_to_fail(bench: Bench, pattern: tuple[Outcome, ...]) -> None:
+def test_a_good_past_does_not_save_a_seat_that_begins_to_fail(bench: Bench, pattern: tuple[Evidence, ...]) -> None:
     bench.calls(["ok"] * 5000)
     assert bench.calls(pattern * 100) <= 80
     assert bench.told[0].reason == "36 of the last 100 calls failed"
@@ -199,10 +203,10 @@ def test_of_500_callers_exactly_one_tries_it_after_the_rest(bench: Bench) -> Non
     bench.time.pass_(0.2)
     assert (bench.breakers.block(SEAT), bench.breakers.state(SEAT.id)) == (None, "half-open")
     answers = [bench.breakers.admit(SEAT) for _ in range(500)]
-    assert sum(isinstance(answer, Permit) for answer in answers) == 1
+    assert sum(isinstance(answer, BreakerPermit) for answer in answers) == 1
     block = bench.breakers.block(SEAT)
     assert block is not None
-    assert block.reason == "one request is trying whether it answers again"
+    assert block.reason == "half-open: a trial request is under way"
     assert block.until == pytest.approx(bench.time.wall + 1)
 
 
@@ -233,7 +237,7 @@ def test_every_failed_try_doubles_the_rest_up_to_the_cap(bench: Bench) -> None:
         bench.call("failure")
     assert rests_s == pytest.approx([10, 20, 40, 80, 120, 120, 120])
     assert {change.state for change in bench.told} == {"failing"}
-    assert bench.told[-1].reason == "it failed again when it was tried"
+    assert bench.told[-1].reason == "the trial request failed"
 
 
 def test_rests_are_jittered_by_a_tenth_and_never_longer_than_the_cap() -> None:
@@ -268,7 +272,7 @@ def test_a_try_that_hangs_gives_its_place_away_and_is_not_listened_to_any_more(b
     assert isinstance(bench.breakers.admit(SEAT), Block)
     bench.time.pass_(10)
     second = bench.admit()
-    outcomes: tuple[Outcome, ...] = ("nothing", "ok", "failure")
+    outcomes: tuple[Evidence, ...] = ("nothing", "ok", "failure")
     for outcome in outcomes:
         bench.breakers.settle(hung, outcome)
         assert bench.breakers.state(SEAT.id) == "half-open"
@@ -302,7 +306,7 @@ def test_a_passing_probe_brings_the_next_try_forward_and_closes_nothing(bench: B
     for _ in range(3):
         bench.breakers.bring_forward(SEAT.id, "a probe was answered")
     assert bench.breakers.state(SEAT.id) == "half-open"
-    assert bench.told[1:] == [StateChange(SEAT.id, "failing", "a probe was answered", bench.time.wall)]
+    assert bench.told[1:] == [StateChange(SEAT.id, "failing", "a probe was answered", bench.time.wall, by="breaker")]
     bench.call("failure")
     assert bench.rest_s() == pytest.approx(20)
 
@@ -372,7 +376,7 @@ def test_a_seat_that_is_another_one_now_begins_anew(bench: Bench, change: Callab
     bench.break_(HOME.seats["beta/small"])
     bench.breakers.reconcile(HOME, new)
     assert set(bench.breakers.open_until()) == {"beta/small"}
-    assert bench.told[-1] == StateChange(SEAT.id, "clear", "the registry changed")
+    assert bench.told[-1] == StateChange(SEAT.id, "clear", "the registry changed", by="breaker")
     seat = new.seats[SEAT.id]
     bench.calls(["failure"] * 4, seat)
     bench.breakers.settle(before, "failure")
@@ -395,8 +399,8 @@ def test_nothing_is_kept_of_what_has_gone(bench: Bench) -> None:
 
 # --- whatever happens ------------------------------------------------------------------------------------------------
 
-OUTCOMES: list[Outcome] = ["ok", "failure", "failure", "nothing"]
-Step = Literal["admit", "probe"] | tuple[Outcome, int] | float
+OUTCOMES: list[Evidence] = ["ok", "failure", "failure", "nothing"]
+Step = Literal["admit", "probe"] | tuple[Evidence, int] | float
 STEPS: some.SearchStrategy[Step] = some.one_of(
     some.sampled_from(["admit", "admit", "probe"]),
     some.tuples(some.sampled_from(OUTCOMES), some.integers(0, 50)),
@@ -410,8 +414,8 @@ class Story(Bench):
     def __init__(self, seed: int) -> None:
         super().__init__(random.Random(seed))
         self.seat = with_thresholds(Thresholds(failures=2, min_calls=4))
-        self.out: list[Permit] = []
-        self.trial: tuple[Permit, float] | None = None  # the half-open try that is out, and since when
+        self.out: list[BreakerPermit] = []
+        self.trial: tuple[BreakerPermit, float] | None = None  # the half-open try that is out, and since when
 
     def take(self, step: Step) -> None:
         match step:
@@ -440,7 +444,7 @@ class Story(Bench):
             assert self.trial is None or self.time.monotonic - self.trial[1] > TOTAL_S
             self.trial = answer, self.time.monotonic
 
-    def settle(self, permit: Permit, outcome: Outcome) -> None:
+    def settle(self, permit: BreakerPermit, outcome: Evidence) -> None:
         state, open_until = self.breakers.state(self.seat.id), self.breakers.open_until()
         self.breakers.settle(permit, outcome)
         if state == "open":

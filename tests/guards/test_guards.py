@@ -277,8 +277,8 @@ async def test_every_change_is_one_line_one_sample_and_one_row(start_daemon: Sta
     told = [json.loads(line) for line in lines.getvalue().splitlines()]
     logged = [(line["subject"], line["state"], line["reason"]) for line in told if line["event"] == "weather"]
     assert logged == [
-        ("p1/m1", "failing", "1 failures in a row"),
-        ("p1/m1", "clear", "it answered again when it was tried"),
+        ("p1/m1", "failing", "1 failure"),
+        ("p1/m1", "clear", "the trial request succeeded"),
     ]
     metrics = (await running.get("/metrics")).body.decode().splitlines()
     assert sorted(line for line in metrics if line.startswith("quorum_state_changes_total{")) == [

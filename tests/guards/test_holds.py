@@ -10,9 +10,9 @@ import pytest
 
 from adapters.errors import POLICY, ErrorKind, ProviderError, Scope
 from router.core.block import Block
-from router.core.events import StateChange
+from router.core.events import HoldChanged, StateChange
 from router.core.registry import Limit, Registry, Seat
-from router.guards.holds import Weather
+from router.guards.holds import Holds
 from router.guards.limits.windows import next_reset
 from tests.support.small_registry import REGISTRY, FakeTime, registry
 
@@ -24,21 +24,29 @@ WAITS = {ErrorKind.RATE_LIMITED: 15.0, ErrorKind.QUOTA_EXHAUSTED: 12 * HOUR, Err
 
 
 class Sky:
-    """A weather, the time it lives in, and what it told."""
+    """Holds, the time they live in, and what they published."""
 
     def __init__(self) -> None:
         self.time = FakeTime(wall=NOON)
         self.told: list[StateChange] = []
-        self.weather = Weather(self.time.clock, self.told.append)
+        self.shared: list[HoldChanged] = []
+        self.holds = Holds(self.time.clock, self._hear)
+
+    def _hear(self, event: object) -> None:
+        if isinstance(event, StateChange):
+            self.told.append(event)
+        else:
+            assert isinstance(event, HoldChanged)
+            self.shared.append(event)
 
     def fail(
         self, kind: ErrorKind, after_s: float | None = None, *, seat: Seat = SEAT, scope: Scope | None = None
     ) -> None:
-        self.weather.learn(seat, ProviderError(kind, f"{kind} it was", retry_after_s=after_s, scope=scope))
+        self.holds.learn(seat, ProviderError(kind, f"{kind} it was", retry_after_s=after_s, scope=scope))
 
     def blocked_s(self, seat: Seat = SEAT) -> float | None:
         """For how long the seat is blocked; None if it is free."""
-        block = self.weather.block(seat)
+        block = self.holds.block(seat)
         return None if block is None else float("inf") if block.until is None else block.until - self.time.wall
 
     @property
@@ -68,7 +76,7 @@ def test_every_kind_does_what_the_policy_says(sky: Sky, kind: ErrorKind) -> None
     assert (sky.blocked_s(NEIGHBOUR) is not None) == (state == "provider_disabled")
     assert sky.blocked_s(STRANGER) is None
     assert [change.loud for change in sky.told] == ([POLICY[kind].loud] if sky.blocked_s() else [])
-    block = sky.weather.block(SEAT)
+    block = sky.holds.block(SEAT)
     assert block is None or (block.kind, block.reason) == (kind, f"{kind} it was")
 
 
@@ -120,10 +128,10 @@ def test_a_shorter_word_never_shortens_a_longer_one(sky: Sky) -> None:
 def test_a_wall_clock_that_jumps_neither_frees_nor_holds_a_seat(sky: Sky) -> None:
     sky.fail(ErrorKind.RATE_LIMITED, 10)
     sky.time.wall += 30 * DAY
-    assert sky.weather.block(SEAT) is not None
+    assert sky.holds.block(SEAT) is not None
     sky.time.wall -= 60 * DAY
     sky.time.monotonic += 10
-    assert sky.weather.block(SEAT) is None
+    assert sky.holds.block(SEAT) is None
 
 
 def test_a_stop_outlasts_every_wait_and_is_told_once(sky: Sky) -> None:
@@ -131,7 +139,7 @@ def test_a_stop_outlasts_every_wait_and_is_told_once(sky: Sky) -> None:
         sky.fail(ErrorKind.AUTH)
         sky.fail(ErrorKind.RATE_LIMITED, 10)
     sky.time.pass_(365 * DAY)
-    block = sky.weather.block(SEAT)
+    block = sky.holds.block(SEAT)
     assert block == Block("bad-key", "auth it was")
     assert sky.states == [("alpha", "bad-key"), ("alpha/small", "limited")]
 
@@ -168,7 +176,7 @@ def test_an_edit_of_a_provider_ends_its_stops_and_nobody_else_s(sky: Sky) -> Non
     sky.fail(ErrorKind.AUTH)
     sky.fail(ErrorKind.MODEL_GONE, seat=NEIGHBOUR)
     sky.fail(ErrorKind.AUTH, seat=STRANGER)
-    sky.weather.reconcile(HOME, edited("fresh: {tier: complex, rank: 9", "fresh: {tier: complex, rank: 8"))
+    sky.holds.reconcile(HOME, edited("fresh: {tier: complex, rank: 9", "fresh: {tier: complex, rank: 8"))
     assert (sky.blocked_s(), sky.blocked_s(NEIGHBOUR), sky.blocked_s(STRANGER)) == (None, None, float("inf"))
     assert sky.states[3:] == [("alpha", "clear"), ("alpha/fresh", "clear")]
 
@@ -176,13 +184,13 @@ def test_an_edit_of_a_provider_ends_its_stops_and_nobody_else_s(sky: Sky) -> Non
 def test_an_edit_elsewhere_ends_nothing(sky: Sky) -> None:
     sky.fail(ErrorKind.AUTH)
     sky.fail(ErrorKind.RATE_LIMITED, 30, seat=STRANGER)
-    sky.weather.reconcile(HOME, edited("unsaid: {tier: cheap, rank: 2", "unsaid: {tier: cheap, rank: 5"))
+    sky.holds.reconcile(HOME, edited("unsaid: {tier: cheap, rank: 2", "unsaid: {tier: cheap, rank: 5"))
     assert (sky.blocked_s(), sky.blocked_s(STRANGER)) == (float("inf"), 30.0)
 
 
 def test_an_edit_does_not_end_a_wait(sky: Sky) -> None:
     sky.fail(ErrorKind.RATE_LIMITED, 30)
-    sky.weather.reconcile(HOME, edited("rank: 1, context: 8k", "rank: 1, context: 9k"))
+    sky.holds.reconcile(HOME, edited("rank: 1, context: 8k", "rank: 1, context: 9k"))
     assert sky.blocked_s() == 30.0
 
 
@@ -190,19 +198,19 @@ def test_a_new_key_is_a_new_account(sky: Sky) -> None:
     sky.fail(ErrorKind.BILLING)
     sky.fail(ErrorKind.RATE_LIMITED, 30, seat=STRANGER)
     providers = {**HOME.providers, "alpha": replace(HOME.providers["alpha"], api_key=None)}
-    sky.weather.reconcile(HOME, replace(HOME, providers=providers))
+    sky.holds.reconcile(HOME, replace(HOME, providers=providers))
     assert (sky.blocked_s(), sky.blocked_s(STRANGER)) == (None, 30.0)
 
 
 def test_nothing_is_kept_of_what_has_gone(sky: Sky) -> None:
     sky.fail(ErrorKind.RATE_LIMITED, 30)
     without = replace(HOME, seats={id: seat for id, seat in HOME.seats.items() if id != SEAT.id})
-    sky.weather.reconcile(HOME, without)
-    sky.weather.reconcile(without, HOME)
-    block = sky.weather.block(SEAT)
+    sky.holds.reconcile(HOME, without)
+    sky.holds.reconcile(without, HOME)
+    block = sky.holds.block(SEAT)
     assert block is not None
     assert (block.state, block.until) == ("new", NOON + 60)  # its wait is forgotten, and it has to prove itself
-    sky.weather.proven(SEAT.id)
+    sky.holds.proven(SEAT.id)
     assert sky.blocked_s() is None
 
 

@@ -13,8 +13,8 @@ from typing import Literal
 
 import pytest
 
-from router.guards.breaker import Outcome
-from router.guards.latency import Pace
+from router.guards.breaker import Evidence
+from router.guards.latency import LatencyTracker
 from router.guards.retry_budget import RetryBudget
 from tests.support.small_registry import FakeTime
 
@@ -29,7 +29,7 @@ class Fleet:
 
     def __init__(self, takes: Mapping[str, Takes], choice: Literal["cost", "rank"] = "cost", seed: int = 0) -> None:
         self.time = FakeTime(monotonic=0.0)
-        self.pace = Pace(self.time.clock)
+        self.latency = LatencyTracker(self.time.clock)
         self.sent: list[tuple[float, str]] = []
         self.waited: dict[int, float] = {}  # the place in `sent` → seconds to the first sign of life or the end
         self.doubts = 0
@@ -38,7 +38,7 @@ class Fleet:
         self._rng = random.Random(seed)
         self._retries = RetryBudget(self.time.clock)
         self._under_way: dict[int, int] = {}  # ticket → the place in `sent`
-        self._events: list[tuple[float, int, Outcome | Literal["look"]]] = []
+        self._events: list[tuple[float, int, Evidence | Literal["look"]]] = []
 
     def run(self, for_s: float, rps: float = 20.0) -> None:
         """Sends requests evenly for so long."""
@@ -60,22 +60,22 @@ class Fleet:
         )
 
     def _chosen(self, among: Collection[str]) -> str:
-        sound = [seat for seat in among if self.pace.doubtful(seat) is None]
+        sound = [seat for seat in among if self.latency.doubt(seat) is None]
         self.doubts += len(sound) < len(among)
         seats = sound or list(among)
         if self._choice == "rank" or len(seats) == 1:
             return seats[0]
-        return min(self._rng.sample(seats, 2), key=self.pace.cost)
+        return min(self._rng.sample(seats, 2), key=self.latency.cost_s)
 
     def _send(self, seat: str) -> None:
         now = self.time.monotonic
         takes_s = self._takes[seat](now)
-        ticket = self.pace.began(seat)
+        ticket = self.latency.began(seat)
         self._under_way[ticket] = len(self.sent)
         self.sent.append((now, seat))
-        ended: Outcome = "ok" if takes_s < TIMEOUT_S else "failure"
+        ended: Evidence = "ok" if takes_s < TIMEOUT_S else "failure"
         heapq.heappush(self._events, (now + min(takes_s, TIMEOUT_S), ticket, ended))
-        heapq.heappush(self._events, (now + self.pace.late_s(ticket), ticket, "look"))
+        heapq.heappush(self._events, (now + self.latency.late_s(ticket), ticket, "look"))
 
     def _pass_to(self, moment: float) -> None:
         while self._events and self._events[0][0] <= moment:
@@ -85,16 +85,16 @@ class Fleet:
                 continue
             if event != "look":
                 self._end(ticket, event)
-            elif self.pace.in_vain(ticket) and len(self._takes) > 1 and self._retries.try_again():
+            elif self.latency.in_vain(ticket) and len(self._takes) > 1 and self._retries.try_again():
                 left = self._end(ticket, "nothing")
                 self._send(self._chosen(self._takes.keys() - {left}))
             else:
                 heapq.heappush(self._events, (at + 0.1, ticket, "look"))
         self.time.pass_(moment - self.time.monotonic)
 
-    def _end(self, ticket: int, outcome: Outcome) -> str:
+    def _end(self, ticket: int, outcome: Evidence) -> str:
         place = self._under_way.pop(ticket)
-        self.pace.ended(ticket, outcome)
+        self.latency.ended(ticket, outcome)
         began, seat = self.sent[place]
         self.waited[place] = self.time.monotonic - began
         return seat
@@ -233,42 +233,42 @@ def test_long_answers_among_many_short_ones_are_no_silence() -> None:
 @pytest.mark.parametrize("attempts", [1, 4])
 def test_without_history_nobody_is_doubtful(attempts: int) -> None:
     time = FakeTime()
-    pace = Pace(time.clock)
-    assert (pace.doubtful("a"), pace.cost("a")) == (None, 0.0)
+    latency = LatencyTracker(time.clock)
+    assert (latency.doubt("a"), latency.cost_s("a")) == (None, 0.0)
     for _ in range(attempts):
-        ticket = pace.began("a")
+        ticket = latency.began("a")
         time.pass_(60)
-        assert pace.doubtful("a") is None
-        pace.ended(ticket, "ok")
+        assert latency.doubt("a") is None
+        latency.ended(ticket, "ok")
 
 
 # --- one seat, watched -----------------------------------------------------------------------------------------------
 
 
 class Watched:
-    """A pace, the time it lives in, and a seat whose history is made step by step."""
+    """A latency, the time it lives in, and a seat whose history is made step by step."""
 
     def __init__(self) -> None:
         self.time = FakeTime()
-        self.pace = Pace(self.time.clock)
+        self.latency = LatencyTracker(self.time.clock)
 
-    def attempt(self, takes_s: float, outcome: Outcome = "ok", *, streamed: bool = False) -> None:
-        ticket = self.pace.began("a", streamed=streamed)
+    def attempt(self, takes_s: float, outcome: Evidence = "ok", *, streamed: bool = False) -> None:
+        ticket = self.latency.began("a", streamed=streamed)
         self.time.pass_(takes_s)
         if streamed:
-            self.pace.first_token(ticket)
+            self.latency.first_token(ticket)
             self.time.pass_(5)
-        self.pace.ended(ticket, outcome)
+        self.latency.ended(ticket, outcome)
 
-    def attempts(self, times: int, takes_s: float, outcome: Outcome = "ok", *, streamed: bool = False) -> None:
+    def attempts(self, times: int, takes_s: float, outcome: Evidence = "ok", *, streamed: bool = False) -> None:
         for _ in range(times):
             self.attempt(takes_s, outcome, streamed=streamed)
 
     def doubt(self) -> str | None:
-        return self.pace.doubtful("a")
+        return self.latency.doubt("a")
 
     def cost(self, *, streamed: bool = False) -> float:
-        return self.pace.cost("a", streamed=streamed)
+        return self.latency.cost_s("a", streamed=streamed)
 
 
 @pytest.fixture
@@ -279,21 +279,21 @@ def seat() -> Watched:
 def test_the_cost_is_the_usual_time_and_grows_with_those_who_wait(seat: Watched) -> None:
     seat.attempts(10, 0.4)
     assert seat.cost() == pytest.approx(0.4)
-    tickets = [seat.pace.began("a") for _ in range(3)]
+    tickets = [seat.latency.began("a") for _ in range(3)]
     assert seat.cost() == pytest.approx(0.4 * 4)
     seat.time.pass_(1)
     assert seat.cost() == pytest.approx(1.0 * 4)
-    seat.pace.first_token(tickets[0])
+    seat.latency.first_token(tickets[0])
     assert seat.cost() == pytest.approx(1.0 * 3)
     for ticket in tickets[1:]:
-        seat.pace.ended(ticket, "nothing")
-    seat.pace.ended(tickets[0], "ok")
+        seat.latency.ended(ticket, "nothing")
+    seat.latency.ended(tickets[0], "ok")
     assert 0.4 < seat.cost() < 1.0
 
 
 def test_a_new_seat_is_tried_at_once_and_by_one_request_first(seat: Watched) -> None:
     assert seat.cost() == 0
-    seat.pace.began("a")
+    seat.latency.began("a")
     assert seat.cost() == 2.0
 
 
@@ -323,21 +323,21 @@ def test_estimates_fade_without_traffic(seat: Watched) -> None:
     seat.attempts(10, 0.4)
     seat.time.pass_(HALF_LIFE_S)
     assert seat.cost() == pytest.approx(0.2)
-    ticket = seat.pace.began("a")
+    ticket = seat.latency.began("a")
     assert seat.cost() == pytest.approx(0.8)  # tried again, it counts in full until it has answered
     seat.time.pass_(0.1)
-    seat.pace.ended(ticket, "ok")
+    seat.latency.ended(ticket, "ok")
     assert 0.1 < seat.cost() < 0.25  # and what was long ago weighs little
 
 
 def test_streams_and_whole_answers_do_not_make_each_other_look_late(seat: Watched) -> None:
     for _ in range(50):
         seat.attempt(0.3, streamed=True)
-        ticket = seat.pace.began("a")
+        ticket = seat.latency.began("a")
         for _ in range(6):
             seat.time.pass_(1)
             assert seat.doubt() is None
-        seat.pace.ended(ticket, "ok")
+        seat.latency.ended(ticket, "ok")
     assert 0.2 < seat.cost(streamed=True) < 0.4 < 5 < seat.cost() < 7
 
 
@@ -345,49 +345,49 @@ def test_whoever_is_late_leaves_a_silent_seat_but_the_two_oldest(seat: Watched) 
     seat.attempts(10, 0.4)
     tickets = []
     for _ in range(5):
-        tickets.append(seat.pace.began("a"))
+        tickets.append(seat.latency.began("a"))
         seat.time.pass_(0.1)
-    assert seat.pace.late_s(tickets[0]) == pytest.approx(1.2)
+    assert seat.latency.late_s(tickets[0]) == pytest.approx(1.2)
     seat.time.pass_(0.85)
-    assert [seat.pace.in_vain(ticket) for ticket in tickets] == [False, False, False, False, False]
+    assert [seat.latency.in_vain(ticket) for ticket in tickets] == [False, False, False, False, False]
     seat.time.pass_(0.1)
-    assert [seat.pace.in_vain(ticket) for ticket in tickets] == [False, False, True, False, False]
+    assert [seat.latency.in_vain(ticket) for ticket in tickets] == [False, False, True, False, False]
     seat.time.pass_(0.2)
-    assert [seat.pace.in_vain(ticket) for ticket in tickets] == [False, False, True, True, True]
-    seat.pace.ended(tickets[0], "failure")
-    assert [seat.pace.in_vain(ticket) for ticket in tickets[1:]] == [False, False, True, True]
+    assert [seat.latency.in_vain(ticket) for ticket in tickets] == [False, False, True, True, True]
+    seat.latency.ended(tickets[0], "failure")
+    assert [seat.latency.in_vain(ticket) for ticket in tickets[1:]] == [False, False, True, True]
 
 
 def test_nobody_leaves_a_seat_that_answers_others(seat: Watched) -> None:
     seat.attempts(10, 0.4)
-    stuck = [seat.pace.began("a") for _ in range(5)]
+    stuck = [seat.latency.began("a") for _ in range(5)]
     for _ in range(20):
         seat.attempt(0.4)
-        assert not any(seat.pace.in_vain(ticket) for ticket in stuck)
+        assert not any(seat.latency.in_vain(ticket) for ticket in stuck)
     seat.time.pass_(1.5)  # by now it is silent, but what these wait for are long answers
-    assert not any(seat.pace.in_vain(ticket) for ticket in stuck)
+    assert not any(seat.latency.in_vain(ticket) for ticket in stuck)
 
 
 def test_a_seat_that_answers_all_too_late_is_left_though_it_is_heard(seat: Watched) -> None:
     seat.attempts(100, 0.4)
-    tickets = [seat.pace.began("a") for _ in range(6)]
+    tickets = [seat.latency.began("a") for _ in range(6)]
     for ticket, after_s in zip(tickets, (1.3, 1.0), strict=False):
         seat.time.pass_(after_s)
-        seat.pace.ended(ticket, "ok")
-    assert seat.doubt() == "answers nobody in time"
-    assert [seat.pace.in_vain(ticket) for ticket in tickets[2:]] == [False, False, True, True]
+        seat.latency.ended(ticket, "ok")
+    assert seat.doubt() == "no request is answered in time"
+    assert [seat.latency.in_vain(ticket) for ticket in tickets[2:]] == [False, False, True, True]
 
 
 def test_nobody_leaves_before_anything_is_usual_or_after_a_first_token(seat: Watched) -> None:
     seat.attempts(4, 0.4, streamed=True)
-    early = [seat.pace.began("a", streamed=True) for _ in range(5)]
+    early = [seat.latency.began("a", streamed=True) for _ in range(5)]
     seat.time.pass_(60)
-    assert {seat.pace.late_s(ticket) for ticket in early} == {math.inf}
-    assert not any(seat.pace.in_vain(ticket) for ticket in early)
+    assert {seat.latency.late_s(ticket) for ticket in early} == {math.inf}
+    assert not any(seat.latency.in_vain(ticket) for ticket in early)
     for ticket in early:
-        seat.pace.first_token(ticket)
+        seat.latency.first_token(ticket)
     seat.time.pass_(60)
-    assert not any(seat.pace.in_vain(ticket) for ticket in early)
+    assert not any(seat.latency.in_vain(ticket) for ticket in early)
 
 
 @pytest.mark.parametrize(("then_s", "doubt"), [(0.1, None), (3.0, "was silent for 4.2 s")])
@@ -395,33 +395,33 @@ def test_who_leaves_says_nothing_that_those_who_stay_do_not_know_better(
     seat: Watched, then_s: float, doubt: str | None
 ) -> None:
     seat.attempts(10, 0.4)
-    stay = [seat.pace.began("a"), seat.pace.began("a")]
-    leave = [seat.pace.began("a"), seat.pace.began("a")]
+    stay = [seat.latency.began("a"), seat.latency.began("a")]
+    leave = [seat.latency.began("a"), seat.latency.began("a")]
     seat.time.pass_(1.2)
     for ticket in leave:
-        assert seat.pace.in_vain(ticket)
-        seat.pace.ended(ticket, "nothing")
+        assert seat.latency.in_vain(ticket)
+        seat.latency.ended(ticket, "nothing")
     assert seat.doubt() == "silent for 1.2 s"
     seat.time.pass_(then_s)
     for ticket in stay:
-        seat.pace.ended(ticket, "failure" if doubt else "ok")
+        seat.latency.ended(ticket, "failure" if doubt else "ok")
     assert seat.doubt() == doubt
 
 
 def test_a_silence_is_told_with_its_length_and_forgiven_when_it_ends_soon(seat: Watched) -> None:
     seat.attempts(10, 0.4)
-    ticket = seat.pace.began("a")
+    ticket = seat.latency.began("a")
     seat.time.pass_(1.0)
     assert seat.doubt() is None
     seat.time.pass_(0.5)
     assert seat.doubt() == "silent for 1.5 s"
-    seat.pace.ended(ticket, "ok")
+    seat.latency.ended(ticket, "ok")
     assert seat.doubt() is None
 
 
 def test_nobody_is_silent_whom_others_hear(seat: Watched) -> None:
     seat.attempts(10, 0.4)
-    seat.pace.began("a")
+    seat.latency.began("a")
     for _ in range(20):
         seat.attempt(0.4)
         assert seat.doubt() is None
@@ -430,23 +430,23 @@ def test_nobody_is_silent_whom_others_hear(seat: Watched) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["failure", "nothing"])
-def test_a_silence_that_nobody_outlasted_stays_a_doubt(seat: Watched, outcome: Outcome) -> None:
+def test_a_silence_that_nobody_outlasted_stays_a_doubt(seat: Watched, outcome: Evidence) -> None:
     seat.attempts(10, 0.4)
     seat.attempt(3.2, outcome)
     assert seat.doubt() == "was silent for 3.2 s"
     seat.time.pass_(HALF_LIFE_S)
     assert seat.doubt() is None
-    ticket = seat.pace.began("a")
-    assert seat.doubt() == "is being tried again"
+    ticket = seat.latency.began("a")
+    assert seat.doubt() == "a trial request is under way"
     seat.time.pass_(0.4)
-    seat.pace.ended(ticket, "ok")
+    seat.latency.ended(ticket, "ok")
     assert seat.doubt() is None
 
 
 def test_slower_answers_are_told_and_become_usual_only_after_long(seat: Watched) -> None:
     seat.attempts(300, 0.4)
     seat.attempts(12, 10.0)
-    assert re.fullmatch(r"answers 2\d times slower than it did", seat.doubt() or "")
+    assert re.fullmatch(r"2\d times slower than usual", seat.doubt() or "")
     seat.attempts(3600, 10.0)
     assert seat.doubt() is None
 
@@ -454,11 +454,11 @@ def test_slower_answers_are_told_and_become_usual_only_after_long(seat: Watched)
 def test_a_seat_that_leaves_every_second_attempt_hanging_is_slower_though_never_silent(seat: Watched) -> None:
     seat.attempts(10, 0.4)
     for _ in range(4):
-        hung = seat.pace.began("a")
+        hung = seat.latency.began("a")
         seat.time.pass_(9.6)
         seat.attempt(0.4)
-        seat.pace.ended(hung, "failure")
-    assert re.fullmatch(r"answers \d+ times slower than it did", seat.doubt() or "")
+        seat.latency.ended(hung, "failure")
+    assert re.fullmatch(r"\d+ times slower than usual", seat.doubt() or "")
 
 
 def test_a_try_that_is_answered_late_does_not_lift_a_doubt(seat: Watched) -> None:
@@ -479,14 +479,14 @@ def test_a_try_that_is_refused_at_once_does_not_lift_a_doubt(seat: Watched) -> N
 
 def test_nothing_is_kept_of_seats_that_have_gone(seat: Watched) -> None:
     seat.attempts(10, 0.4)
-    streaming, waiting = seat.pace.began("a", streamed=True), seat.pace.began("a")
-    seat.pace.forget({"b"})
+    streaming, waiting = seat.latency.began("a", streamed=True), seat.latency.began("a")
+    seat.latency.keep_only({"b"})
     assert seat.cost() == 0
     seat.time.pass_(10)
-    seat.pace.first_token(streaming)
-    seat.pace.ended(streaming, "ok")
-    seat.pace.ended(waiting, "failure")
+    seat.latency.first_token(streaming)
+    seat.latency.ended(streaming, "ok")
+    seat.latency.ended(waiting, "failure")
     assert (seat.cost(), seat.doubt()) == (0, None)
     seat.attempt(0.4)
-    seat.pace.forget({"a"})
+    seat.latency.keep_only({"a"})
     assert seat.cost() == pytest.approx(0.4)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthcheck.budget import Grant, Ledger, grants, keys
-from healthcheck.subjects import Limit
+from healthcheck.budget import Grant, ProbeBudget, grants, keys
+from healthcheck.subjects import SubjectLimit
 from tests.healthcheck.timeline import DAY, HOUR, MINUTE, a_day, most_within, subject
 
 
-def only(limit: Limit, *, sharers: int = 1, listing: bool = False, share: float = 0.05) -> Grant:
+def only(limit: SubjectLimit, *, sharers: int = 1, listing: bool = False, share: float = 0.05) -> Grant:
     """What one limit of one model pays for."""
     one = subject("groq/small", limit, probe_share=share)
     everybody = {key: sharers for key, _ in keys(one, listing=listing)}
@@ -30,13 +30,13 @@ def only(limit: Limit, *, sharers: int = 1, listing: bool = False, share: float 
         (a_day(14_400), 720, DAY),
         (a_day(10), 1, 2 * DAY),  # half a probe a day
         (a_day(1), 1, 20 * DAY),
-        (Limit("requests", 1000, 30 * DAY, True), 50, 30 * DAY),
-        (Limit("tokens", 200_000, DAY, False), 100, DAY),
-        (Limit("neurons", 10_000, DAY, True), 50, DAY),
-        (Limit("usd", 1, DAY, True), 50, DAY),
+        (SubjectLimit("requests", 1000, 30 * DAY, True), 50, 30 * DAY),
+        (SubjectLimit("tokens", 200_000, DAY, False), 100, DAY),
+        (SubjectLimit("neurons", 10_000, DAY, True), 50, DAY),
+        (SubjectLimit("usd", 1, DAY, True), 50, DAY),
     ],
 )
-def test_a_limit_pays_for_a_twentieth_in_probes(limit: Limit, probes: int, period_s: float) -> None:
+def test_a_limit_pays_for_a_twentieth_in_probes(limit: SubjectLimit, probes: int, period_s: float) -> None:
     grant = only(limit)
     assert grant.probes == probes
     assert grant.period_s == pytest.approx(period_s)
@@ -52,7 +52,7 @@ def test_a_limit_pays_for_a_twentieth_in_probes(limit: Limit, probes: int, perio
         (a_day(50, shared=True), 5, 5 * DAY / 2),
     ],
 )
-def test_models_that_share_a_limit_take_turns(limit: Limit, sharers: int, pace_s: float) -> None:
+def test_models_that_share_a_limit_take_turns(limit: SubjectLimit, sharers: int, pace_s: float) -> None:
     assert only(limit, sharers=sharers).pace_s == pytest.approx(pace_s)
 
 
@@ -63,13 +63,15 @@ def test_a_large_limit_does_not_hurry_the_rounds_and_leaves_the_rest_to_what_is_
 
 
 def test_minutes_are_not_counted_and_nothing_pays_for_a_share_of_none() -> None:
-    by_the_minute = subject("groq/small", Limit("requests", 5, MINUTE, True), Limit("tokens", 1e6, HOUR, True))
+    by_the_minute = subject(
+        "groq/small", SubjectLimit("requests", 5, MINUTE, True), SubjectLimit("tokens", 1e6, HOUR, True)
+    )
     assert list(grants(by_the_minute, listing=False, sharers={})) == []
     assert only(a_day(1000), share=0.0).pace_s == math.inf
 
 
 def test_a_listing_takes_from_the_requests_of_the_account_alone() -> None:
-    limits = (a_day(1000, shared=True), a_day(20), Limit("tokens", 200_000, DAY, True))
+    limits = (a_day(1000, shared=True), a_day(20), SubjectLimit("tokens", 200_000, DAY, True))
     [grant] = grants(subject("nvidia/small", *limits), listing=True, sharers={})
     assert (grant.key, grant.probes) == (("nvidia", "requests", DAY), 50)
 
@@ -80,36 +82,36 @@ def test_a_listing_takes_from_the_requests_of_the_account_alone() -> None:
     extras=st.lists(st.booleans(), min_size=1),
 )
 def test_no_window_ever_holds_more_than_it_grants(gaps: list[float], requests: float, extras: list[bool]) -> None:
-    ledger, grant, now = Ledger(), only(a_day(requests)), 0.0
+    budget, grant, now = ProbeBudget(), only(a_day(requests)), 0.0
     made: list[float] = []
     extra_made: list[float] = []
     for number, gap_s in enumerate(gaps):
         now += gap_s
         extra = extras[number % len(extras)]
-        if ledger.affords([grant], now, extra=extra):
-            ledger.charge([grant], now, extra=extra)
+        if budget.affords([grant], now, extra=extra):
+            budget.charge([grant], now, extra=extra)
             (extra_made if extra else made).append(now)
     assert most_within(made + extra_made, DAY) <= grant.probes
     assert most_within(extra_made, DAY) <= grant.spare
 
 
 def test_what_a_limit_has_given_comes_back_after_its_period_and_no_earlier() -> None:
-    ledger, grant = Ledger(), only(a_day(20))
-    ledger.charge([grant], 0.0, extra=False)
-    assert not ledger.affords([grant], DAY - 1, extra=False)
-    assert ledger.affords([grant], DAY, extra=False)
+    budget, grant = ProbeBudget(), only(a_day(20))
+    budget.charge([grant], 0.0, extra=False)
+    assert not budget.affords([grant], DAY - 1, extra=False)
+    assert budget.affords([grant], DAY, extra=False)
 
 
 def test_a_probe_that_is_heard_of_late_gives_nothing_back_early() -> None:
-    ledger, grant = Ledger(), only(a_day(50))
-    ledger.charge([grant], 100.0, extra=False)
-    ledger.charge([grant], 0.0, extra=False)
-    assert not ledger.affords([grant], DAY + 50, extra=False)
-    assert ledger.affords([grant], DAY + 100, extra=False)
+    budget, grant = ProbeBudget(), only(a_day(50))
+    budget.charge([grant], 100.0, extra=False)
+    budget.charge([grant], 0.0, extra=False)
+    assert not budget.affords([grant], DAY + 50, extra=False)
+    assert budget.affords([grant], DAY + 100, extra=False)
 
 
 def test_what_a_removed_model_spent_is_remembered_until_it_would_be_back() -> None:
-    ledger, grant = Ledger(), only(a_day(20))
-    ledger.charge([grant], 0.0, extra=False)
-    ledger.forget_spent(DAY - 1)
-    assert not ledger.affords([grant], DAY - 1, extra=False)
+    budget, grant = ProbeBudget(), only(a_day(20))
+    budget.charge([grant], 0.0, extra=False)
+    budget.forget_spent(DAY - 1)
+    assert not budget.affords([grant], DAY - 1, extra=False)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from adapters.errors import ErrorKind, ProviderError
-from healthcheck.verdicts import Finding
+from healthcheck.verdicts import ProbeResult
 from tests.healthcheck.timeline import (
     DAY,
     HOUR,
@@ -44,7 +44,7 @@ async def test_real_traffic_takes_the_place_of_probes() -> None:
             fleet.succeed("p/busy")
             await fleet.line.run(MINUTE)
         assert fleet.times("p/busy") == []
-        assert monitor.verdicts.of("p/busy").reason == "answered a request"
+        assert monitor.verdicts.of("p/busy").reason == "answered a real request"
         await fleet.line.run(7 * MINUTE)
         first, second = fleet.times("p/busy")[:2]
         assert 3540 + 270 <= first <= 3540 + 351, "an interval after the last success"
@@ -128,7 +128,7 @@ async def test_one_listing_tells_of_all_models_of_a_provider() -> None:
         await fleet.line.run(65)
         assert [name for _, name in fleet.asked] == ["p"]
         assert [monitor.verdicts.of(one.id).verdict for one in models] == ["healthy", "healthy", "degraded"]
-        assert monitor.verdicts.of("p/gone").reason == "its provider does not list it"
+        assert monitor.verdicts.of("p/gone").reason == "not listed by its provider"
 
         fleet.listed = ProviderError(ErrorKind.CONNECTION, "connection refused")
         while len(fleet.asked) < 2:
@@ -193,5 +193,5 @@ async def test_who_asks_while_a_probe_is_under_way_gets_its_result_and_may_leave
         await fleet.line.run(5)
         asking[0].cancel()
         await fleet.line.run(6)
-        assert [await task for task in asking[1:]] == 2 * [{"p/it": Finding("healthy", "answered OK")}]
+        assert [await task for task in asking[1:]] == 2 * [{"p/it": ProbeResult("healthy", "answered OK")}]
     assert len(fleet.asked) == 1

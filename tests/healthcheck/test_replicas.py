@@ -49,8 +49,8 @@ class Replicas:
         self.monitors: list[Monitor] = []
         for _ in range(number):
             holder = object()
-            world = fleet.world(lead=partial(lease.take, holder))
-            self.monitors.append(monitor_of(replace(world, tell=self._tell), tick_s=5.0))
+            ports = fleet.ports(lead=partial(lease.take, holder))
+            self.monitors.append(monitor_of(replace(ports, tell=self._tell), tick_s=5.0))
 
     def _tell(self, verdict: Verdict) -> None:
         for monitor in self.monitors:  # whoever told it hears it too, as from a shared board
@@ -94,7 +94,7 @@ async def test_the_next_leader_goes_on_where_the_last_one_stopped() -> None:
 
 async def test_a_restarted_replica_does_not_ask_again_what_it_hears_was_asked() -> None:
     fleet = Fleet(subjects=(subject("p/it", a_day(20)), subject("q/it")))
-    monitor = monitor_of(fleet.world(), tick_s=5.0)
+    monitor = monitor_of(fleet.ports(), tick_s=5.0)
     monitor.hear(Verdict("p/it", "degraded", fleet.line.time.wall - HOUR, "answered something else"))
     monitor.hear(Verdict("q/it", "healthy", fleet.line.time.wall - 100, "answered OK"))
     monitor.start()
@@ -108,7 +108,7 @@ async def test_a_restarted_replica_does_not_ask_again_what_it_hears_was_asked() 
 @pytest.mark.parametrize("heard", ["before it begins", "while it follows"])
 async def test_a_probe_that_is_heard_of_is_counted(heard: str) -> None:
     fleet = Fleet(behaviour={"p/it": fails()}, subjects=(subject("p/it", a_day(50)),), leads=lambda: False)
-    monitor = monitor_of(fleet.world(), tick_s=5.0)
+    monitor = monitor_of(fleet.ports(), tick_s=5.0)
     if heard == "while it follows":
         monitor.start()
         await fleet.line.run(100)
@@ -137,7 +137,7 @@ async def test_what_another_replica_found_down_needs_no_second_look(after_s: flo
 
 async def test_a_failure_before_a_restart_is_the_first_of_two() -> None:
     fleet = Fleet(behaviour={"p/it": fails()}, subjects=(subject("p/it", a_day(20)),))
-    before, after = (monitor_of(fleet.world(), tick_s=30.0) for _ in range(2))
+    before, after = (monitor_of(fleet.ports(), tick_s=30.0) for _ in range(2))
     before.start()
     await fleet.line.run(2 * HOUR)
     await before.stop()

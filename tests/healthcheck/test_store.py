@@ -37,7 +37,7 @@ def known() -> Known:
 
 def test_a_seat_that_nobody_looked_at_is_unknown(known: Known) -> None:
     verdict = known.verdicts.of(SEAT)
-    assert (verdict.verdict, verdict.reason, verdict.at) == ("unknown", "not looked at yet", known.time.wall)
+    assert (verdict.verdict, verdict.reason, verdict.at) == ("unknown", "not probed yet", known.time.wall)
 
 
 def test_a_verdict_holds_for_two_intervals(known: Known) -> None:
@@ -46,7 +46,7 @@ def test_a_verdict_holds_for_two_intervals(known: Known) -> None:
     assert known.verdicts.of(SEAT).reason == "answered something else"
     known.time.pass_(1)
     assert known.verdicts.of(SEAT).verdict == "unknown"
-    assert known.verdicts.of(SEAT).reason == "degraded 10 minutes ago: too old"
+    assert known.verdicts.of(SEAT).reason == "the last verdict, degraded, is 10 minutes old"
 
 
 def test_a_stretched_interval_makes_a_verdict_hold_longer(known: Known) -> None:
@@ -76,7 +76,11 @@ def test_a_real_success_counts_as_healthy_at_its_time(known: Known) -> None:
     known.tell("down", ago_s=200)
     known.succeed(ago_s=100)
     verdict = known.verdicts.of(SEAT)
-    assert (verdict.verdict, verdict.reason, verdict.at) == ("healthy", "answered a request", known.time.wall - 100)
+    assert (verdict.verdict, verdict.reason, verdict.at) == (
+        "healthy",
+        "answered a real request",
+        known.time.wall - 100,
+    )
     known.time.pass_(501)
     assert known.now == "unknown"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from adapters.errors import ErrorKind, ProviderError
-from healthcheck.verdicts import Finding
+from healthcheck.verdicts import ProbeResult
 from tests.healthcheck.timeline import (
     HOUR,
     MINUTE,
@@ -21,22 +21,22 @@ from tests.support.rim import until
 
 async def test_nothing_that_is_handed_in_can_end_the_loop() -> None:
     fleet = Fleet(subjects=(subject("p/it"), subject("q/it")))
-    world = fleet.world()
+    ports = fleet.ports()
     broken = ["subjects", "alive_at", "lead", "open_seats", "tell"]
 
     def breaking(name: str) -> Any:
         def call(*arguments: Any) -> Any:
             if name in broken:
                 raise RuntimeError(f"{name} is broken")
-            return getattr(world, name)(*arguments)
+            return getattr(ports, name)(*arguments)
 
         return call
 
-    monitor = monitor_of(replace(world, **{name: breaking(name) for name in broken}))
+    monitor = monitor_of(replace(ports, **{name: breaking(name) for name in broken}))
     monitor.start()
     while len(broken) > 1:
         await fleet.line.run(10)
-        assert fleet.said[-1] == f"health checks are held up: RuntimeError('{broken[0]} is broken')"
+        assert fleet.said[-1] == f"a round of health checks failed: RuntimeError('{broken[0]} is broken')"
         del broken[0]
     await fleet.line.run(2 * MINUTE)
     assert len(fleet.said) == 6, "each trouble once, and each verdict that could not be told"
@@ -71,13 +71,13 @@ async def test_a_probe_that_breaks_says_nothing_of_the_model_and_is_made_again()
 async def test_a_probe_that_hangs_is_given_up_and_counts_as_a_failure() -> None:
     fleet = Fleet(subjects=(subject("p/it"),))
 
-    async def hang(_: str) -> Finding:
+    async def hang(_: str) -> ProbeResult:
         await asyncio.Event().wait()
         raise AssertionError
 
-    monitor = monitor_of(replace(fleet.world(), probe=hang), probe_limit_s=0.01)
+    monitor = monitor_of(replace(fleet.ports(), probe=hang), probe_limit_s=0.01)
     found = await monitor.probe_all()
-    assert found["p/it"] == Finding("down", "no answer within 0.01 s")
+    assert found["p/it"] == ProbeResult("down", "no answer within 0.01 s")
     await monitor.probe_all()
     assert monitor.verdicts.of("p/it").verdict == "down"
 

@@ -12,10 +12,10 @@ from itertools import count
 
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import Answer
-from healthcheck.monitor import Monitor, World
+from healthcheck.monitor import Monitor, MonitorPorts
 from healthcheck.store import Verdicts
-from healthcheck.subjects import Limit, Mode, Subject
-from healthcheck.verdicts import Finding, Verdict, judge
+from healthcheck.subjects import Mode, Subject, SubjectLimit
+from healthcheck.verdicts import ProbeResult, Verdict, judge
 from tests.support.small_registry import FakeTime
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -24,9 +24,9 @@ _TURNS = 4  # of the event loop, in which everybody gets to the next sleep
 Behaviour = Callable[[random.Random], Answer | ProviderError]
 
 
-def monitor_of(world: World, **settings: float) -> Monitor:
-    """A monitor of this world that nobody has told anything yet."""
-    return Monitor(world, Verdicts(world.monotonic, world.wall), **settings)
+def monitor_of(ports: MonitorPorts, **settings: float) -> Monitor:
+    """A monitor of these ports that nobody has told anything yet."""
+    return Monitor(ports, Verdicts(ports.monotonic, ports.wall), **settings)
 
 
 class Timeline:
@@ -60,7 +60,7 @@ class Timeline:
 
 def subject(
     id: str,
-    *limits: Limit,
+    *limits: SubjectLimit,
     mode: Mode = "generate",
     interval_s: float = 300.0,
     probe_share: float = 0.05,
@@ -69,8 +69,8 @@ def subject(
     return Subject(id, id.split("/")[0], mode, interval_s, probe_share, limits, eligible)
 
 
-def a_day(requests: float, *, shared: bool = False) -> Limit:
-    return Limit("requests", requests, DAY, shared)
+def a_day(requests: float, *, shared: bool = False) -> SubjectLimit:
+    return SubjectLimit("requests", requests, DAY, shared)
 
 
 def says(text: str, *, reasoning: str = "") -> Behaviour:
@@ -104,7 +104,7 @@ class Fleet:
         self.random = random.Random(7)
         self.began = self.line.time.monotonic
 
-    def world(self, *, lead: Callable[[], Awaitable[bool]] | None = None) -> World:
+    def ports(self, *, lead: Callable[[], Awaitable[bool]] | None = None) -> MonitorPorts:
         async def leads() -> bool:
             return self.leads()
 
@@ -112,7 +112,7 @@ class Fleet:
             return self.alive
 
         time = self.line.time
-        return World(
+        return MonitorPorts(
             subjects=lambda: self.subjects,
             probe=self.probe,
             list_models=self.list_models,
@@ -127,7 +127,7 @@ class Fleet:
             sleep=self.line.sleep,
         )
 
-    async def probe(self, subject_id: str) -> Finding:
+    async def probe(self, subject_id: str) -> ProbeResult:
         await self._asked(subject_id)
         outcome = self.behaviour.get(subject_id, says("OK"))(self.random)
         return judge(outcome, leaked=subject_id in self.leaking)
@@ -161,7 +161,7 @@ class Fleet:
 async def monitoring(fleet: Fleet, *subjects: Subject, tick_s: float = 1.0) -> AsyncIterator[Monitor]:
     """A monitor of the fleet's subjects that has just begun."""
     fleet.subjects = subjects or fleet.subjects
-    monitor = monitor_of(fleet.world(), tick_s=tick_s)
+    monitor = monitor_of(fleet.ports(), tick_s=tick_s)
     monitor.start()
     try:
         yield monitor

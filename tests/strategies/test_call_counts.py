@@ -31,11 +31,19 @@ LABELS = tuple(f"label {number}" for number in range(12))
 
 
 def home(
-    members: int, chairs: int, *, both: int = 0, retries: int = 0, strategies: str = "{}", council_size: int = 4
+    members: int,
+    chairs: int,
+    *,
+    both: int = 0,
+    retries: int = 0,
+    patient: str = "",
+    strategies: str = "{}",
+    council_size: int = 4,
 ) -> Registry:
     """So many members in tier `members`, `both` of which are in tier `complex` too, beside so many more `chairs`.
 
-    Without any of these there is no tier `complex`, and the members are their own chairs.
+    Without any of these there is no tier `complex`, and the members are their own chairs. The seat of one `patient`
+    provider may be asked twice whatever `retries` say.
     """
     tiers = [f"members: {{council_size: {council_size}}}", *(["complex: {council_size: 3}"] if chairs + both else [])]
     entries = [(f"m{at}", "{members: 1, complex: 1}" if at < both else "members", at) for at in range(members)]
@@ -46,6 +54,7 @@ def home(
         price = f"price: {{input: 1, output: {rank + 1}}}"
         model = f"{{tier: {tier}, family: {name}, {price}}}"
         lines += [f"  {name}:", "    adapter: openai", "    api_key: ${KEY}", f"    models: {{model: {model}}}"]
+        lines += ["    retries: 1"] if name == patient else []
     return registry("\n".join(lines) + "\n")
 
 
@@ -59,6 +68,7 @@ HOMES: Mapping[str, Registry] = {
     "no complex tier, no spare seat": home(2, 0, council_size=2),
     "members among the chairs": home(6, 1, both=2),
     "most members among the chairs": home(5, 0, both=4, retries=1),
+    "one seat may be asked twice": home(5, 2, patient="m1"),
     "cut streams go on": home(3, 3, strategies=f"{{{ON_CUT}}}"),
 }
 HOMES_OF: Mapping[Strategy, Mapping[str, Registry]] = {

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -115,7 +114,7 @@ async def start_daemon(
     first regular probe is due after a minute, and its registry is only read again when it is told to.
     """
     log.configure("info", "json")
-    monkeypatch.setattr("router.attempts.probing.random", SimpleNamespace(random=lambda: 0.0))
+    monkeypatch.setattr("router.daemon.guarding._spread", lambda: 0.0)
     monkeypatch.setattr("router.daemon.app.Watcher", partial(Watcher, poll_s=3600.0))
     async with AsyncExitStack() as stack:
 

@@ -1,1 +1,1 @@
-"""What replicas tell each other through Redis: holds, open breakers, verdicts."""
+"""Gossip between replicas through Redis: holds, open breakers and health verdicts."""

@@ -1,1 +1,1 @@
-"""Limits kept to the call over all replicas: counted in Redis, recovered from the vote log."""
+"""Limits, kept exactly over all replicas: counted in Redis, recovered from the vote log."""

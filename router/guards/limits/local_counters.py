@@ -1,63 +1,64 @@
-"""What one replica remembers of a counter: enough to bring it back to life, to go on without it, and to show it."""
+"""One replica's memory of the shared counters: enough to recover one, to go on without Redis, and to show it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from router.core.registry import Limit, Seat
-from router.guards.limits.counters import Counter, counters_of
-from router.guards.limits.redis_counters import View
-from router.guards.limits.windows import Span, Window
+from router.core.registry import Seat
+from router.guards.limits.counters import Counter, WindowOf, counters_of
+from router.guards.limits.redis_counters import CounterView
+from router.guards.limits.windows import Span
 
-RECHECK_S = 30.0  # another replica may give back, or a limit be raised: what is held to be full is asked again
+RECHECK_S = 30.0  # another replica may refund, or a limit be raised: a full counter is asked again after this time
 FRESH_S = 10.0
-_OVERTAKING_US = 1_000_000  # no answer is waited for so long: one from further back is of a clock that was set back
-_SOON = 0.1  # of a period
+_OVERTAKING_US = 1_000_000  # replies overtake each other by less: an older one comes from a clock that was set back
+_SOON = 0.1  # of a calendar period
 
 
 @dataclass(slots=True)
-class Mark:
-    """One counter as this replica knows it. Amounts are kept by bucket, as Redis keeps them.
+class LocalCounter:
+    """One shared counter as this replica knows it. Amounts are kept by bucket, as in Redis.
 
-    `journal` is what was given here while Redis was away, and not told to it yet; `asked` is what it is being asked for
-    now, and may give before its answer is here.
+    `epoch` names the counter's life in Redis since it was last seeded. `journal` is what was admitted here while Redis
+    was away and has not been told to it yet; `asked` is what Redis is being asked for now, and may grant before its
+    answer is here.
     """
 
     counter: Counter
     epoch: bytes | None = None
     journal: dict[int, int] = field(default_factory=dict)
     asked: int = 0
-    _own: dict[int, int] = field(default_factory=dict)  # what this replica was given by Redis
+    _own: dict[int, int] = field(default_factory=dict)  # granted to this replica by Redis
     _own_sum: int = 0
-    _others: int = 0  # what all others were given, when it was last seen
+    _others: int = 0  # granted to all other replicas, when last seen
     _seen_us: int = -1
     _seen_bucket: int = -1
-    _logged: dict[int, int] | None = None  # what the vote log knew, when it was last asked
-    _open: dict[int, int] = field(default_factory=dict)  # given here, by Redis or not, for calls still under way
-    _free_at: float = -math.inf  # monotonic: until then not one more fits
+    _logged: dict[int, int] | None = None  # what the vote log knew when it was last asked
+    _open: dict[int, int] = field(default_factory=dict)  # granted here, by Redis or not, to calls still under way
+    _free_at: float = -math.inf  # monotonic: until then not one more unit fits
     _fits_at: float = -math.inf  # until then `_refused` or more does not fit
     _refused: int = 0
     _recheck_at: float = -math.inf
-    _told_at: float = -math.inf  # when Redis or the vote log last told how it stands
-    _forgotten: int = -1  # buckets before this one have been left out
+    _told_at: float = -math.inf  # when Redis or the vote log last told how the counter stands
+    _forgotten: int = -1  # buckets before this one have been dropped
 
     def stale(self, now: float) -> bool:
-        """Whether what is known is too old to give away a share of what is left."""
+        """Whether what is known is too old to admit calls by a share of what is left."""
         return now - self._told_at > FRESH_S
 
     def edited(self, counter: Counter) -> None:
-        """The registry has another amount for it: the count goes on, what was held to be full is asked again."""
+        """The registry has a new amount for the limit: the count goes on, and a full counter is asked again."""
         self.counter, self._refused, self._recheck_at = counter, 0, -math.inf
 
-    # --- what Redis says ---------------------------------------------------------------------------------------------
+    # --- what Redis reports ------------------------------------------------------------------------------------------
 
-    def hear(self, view: View, at_us: int, now: float, changes: Mapping[int, int] | None = None) -> bool:
-        """Takes in how the counter stands, and what this call changed in it. True if it lives another life than before.
+    def hear(self, view: CounterView, at_us: int, now: float, changes: Mapping[int, int] | None = None) -> bool:
+        """Takes in how the counter stands and what this call has changed in it; True if its epoch is a new one.
 
-        Answers may overtake each other; they are told apart by the server's time.
+        Replies may overtake each other; they are told apart by the server's time `at_us`.
         """
         if view.epoch is None:
             return False
@@ -72,7 +73,7 @@ class Mark:
         renewed = self.epoch is not None and view.epoch != self.epoch
         if self._seen_us - _OVERTAKING_US < at_us < self._seen_us:
             if not renewed:
-                self._others -= changed  # a later answer was here first, and took this for somebody else's
+                self._others -= changed  # a later reply came first, and took this for another replica's
             return renewed
         others = view.used - self._own_sum
         self._others = max(others, self._others) if renewed else others
@@ -84,11 +85,11 @@ class Mark:
         return renewed
 
     def refuse(self, amount: int, wait_ms: int, now: float) -> None:
-        """So much does not fit now."""
+        """Redis has refused this amount for the next `wait_ms`."""
         self._refused, self._fits_at, self._recheck_at = amount, now + wait_ms / 1000, now + RECHECK_S
 
     def lowered(self, left: int, span: Span) -> None:
-        """The provider says that no more than this is left (-1: nothing), and there is no Redis to tell it to."""
+        """The provider reports so much left (-1: it reports nothing), and there is no Redis to lower it in."""
         if left < 0:
             return
         unseen = self.counter.amount - left - self.used(span)
@@ -97,32 +98,32 @@ class Mark:
             self._seen_bucket = span.bucket
 
     def seen_since(self, at_us: int) -> bool:
-        """Whether Redis has told of it after that moment."""
+        """Whether Redis has reported the counter after that moment."""
         return self._seen_us > at_us
 
-    # --- what the vote log says, and what was given without Redis ----------------------------------------------------
+    # --- what the vote log says, and what was granted without Redis --------------------------------------------------
 
     def logged(self, amounts: Mapping[int, int], now: float) -> None:
         """Takes in what the vote log knows."""
         self._logged, self._told_at = dict(amounts), now
 
     def grant(self, bucket: int, amount: int) -> None:
-        """Notes what was given, or given back, without Redis."""
+        """Notes in the journal what was granted without Redis, or refunded (a negative amount)."""
         self.journal[bucket] = self.journal.get(bucket, 0) + amount
 
     def opened(self, bucket: int, amount: int) -> None:
-        """A call begins with so much: the vote log cannot have it before it ends."""
+        """A call with this reservation begins: the vote log cannot know about it before it ends."""
         self._open[bucket] = self._open.get(bucket, 0) + amount
 
     def closed(self, bucket: int, amount: int) -> None:
-        """A call that began with so much has ended."""
+        """A call with this reservation has ended."""
         if self._open.get(bucket, 0) > amount:
             self._open[bucket] -= amount
         else:
             self._open.pop(bucket, None)
 
     def told(self, pushed: Mapping[int, int]) -> None:
-        """So much of the journal is in Redis now."""
+        """Redis has taken in this much of the journal."""
         for bucket in pushed.keys() & self.journal.keys():
             rest = self.journal.pop(bucket) - pushed[bucket]
             if rest:
@@ -131,23 +132,23 @@ class Mark:
     # --- what is known -----------------------------------------------------------------------------------------------
 
     def used(self, span: Span) -> int:
-        """What counts now, as far as is known here."""
+        """The amount that counts now, as far as is known here."""
         self._forget(span)
         return self._own_sum + max(self._others, -self._own_sum) + sum(self.journal.values())
 
     def spent_before(self, span: Span) -> int:
-        """What counts now of that which was spent before Redis went away, by the larger of both accounts."""
+        """The part that was spent before Redis went away, by the larger of both accounts (ours and the vote log's)."""
         given = sum(self.journal.values())
         return max(self.used(span) - given, sum(self._logged.values()) if self._logged else 0)
 
     def known_by_bucket(self, span: Span) -> dict[int, int]:
-        """All that counts now by bucket: enough to bring the counter back to life."""
+        """All that counts now, by bucket: enough to recover the counter in an empty Redis."""
         self._forget(span)
         others = {self._seen_bucket: self._others} if self._others > 0 else {}
         return merged(_sum(self._own, self.journal, others), _sum(self._logged or {}, self._open))
 
     def room(self, now_ms: int) -> float:
-        """Which part of the limit is left, 0 to 1; more than that shortly before it starts anew, to be spent."""
+        """The share of the limit that is left, 0 to 1; raised shortly before a reset, when the rest would expire."""
         window = self.counter.window
         left = min(1.0, max(0.0, 1 - self.used(window.span(now_ms)) / self.counter.amount))
         ends_ms = window.ends_ms(now_ms)
@@ -157,14 +158,14 @@ class Mark:
         return math.pow(left, min(1.0, still / _SOON))
 
     def wait_s(self, now: float, amount: int | None = None) -> float:
-        """For how long nothing more fits, or not this amount, by what is known; 0 for who should ask."""
+        """For how many seconds nothing more fits, or not this amount, as far as known; 0 if Redis should be asked."""
         if now >= self._recheck_at:
             return 0.0
         fits_at = self._fits_at if amount is not None and self._refused and amount >= self._refused else -math.inf
         return max(0.0, max(self._free_at, fits_at) - now)
 
     def _forget(self, span: Span) -> None:
-        """Leaves out what no longer counts."""
+        """Drops the buckets that no longer count."""
         if span.first == self._forgotten:
             return
         self._forgotten = span.first
@@ -177,43 +178,43 @@ class Mark:
             self._others = 0
 
 
-class Marks:
-    """The marks of all counters that this replica has ever had a seat for, and which of them a seat has."""
+class LocalCounters:
+    """The local counters of every limit that this replica has ever had a seat for, and which of them a seat has."""
 
-    def __init__(self, window: Callable[[Limit], Window]) -> None:
+    def __init__(self, window: WindowOf) -> None:
         self._window = window
-        self._by_key: dict[str, Mark] = {}
-        self._by_seat: dict[str, tuple[Seat, tuple[Mark, ...]]] = {}
+        self._by_key: dict[str, LocalCounter] = {}
+        self._by_seat: dict[str, tuple[Seat, tuple[LocalCounter, ...]]] = {}
 
-    def of(self, seat: Seat) -> tuple[Mark, ...]:
-        """The counters of a seat, those of its model first; none where the registry names no limit."""
+    def of(self, seat: Seat) -> tuple[LocalCounter, ...]:
+        """The counters of a seat, its model's own first; none where the registry names no limit."""
         known = self._by_seat.get(seat.id)
         if known is not None and known[0].model is seat.model and known[0].provider is seat.provider:
             return known[1]
-        marks = tuple(self._mark(counter) for counter in counters_of(seat, self._window))
-        self._by_seat[seat.id] = seat, marks
-        return marks
+        counters = tuple(self._local(counter) for counter in counters_of(seat, self._window))
+        self._by_seat[seat.id] = seat, counters
+        return counters
 
-    def __iter__(self) -> Iterator[Mark]:
+    def __iter__(self) -> Iterator[LocalCounter]:
         return iter(list(self._by_key.values()))
 
-    def _mark(self, counter: Counter) -> Mark:
-        mark = self._by_key.setdefault(counter.key, Mark(counter))
-        if mark.counter != counter:
-            mark.edited(counter)
-        return mark
+    def _local(self, counter: Counter) -> LocalCounter:
+        local = self._by_key.setdefault(counter.key, LocalCounter(counter))
+        if local.counter != counter:
+            local.edited(counter)
+        return local
 
 
 @contextmanager
-def asking(asked: Collection[tuple[Mark, int]]) -> Iterator[None]:
-    """While Redis is asked for these amounts they are no part of what is left, should it not answer others in time."""
-    for mark, amount in asked:
-        mark.asked += amount
+def asking(claims: Collection[tuple[LocalCounter, int]]) -> Iterator[None]:
+    """While Redis is asked for these amounts, a share of what is left does not include them: it may grant them yet."""
+    for local, amount in claims:
+        local.asked += amount
     try:
         yield
     finally:
-        for mark, amount in asked:
-            mark.asked -= amount
+        for local, amount in claims:
+            local.asked -= amount
 
 
 def _before(amounts: dict[int, int], span: Span) -> list[int]:
@@ -229,9 +230,9 @@ def _sum(*accounts: Mapping[int, int]) -> dict[int, int]:
 
 
 def merged(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
-    """Two accounts of the same calls as one: from any bucket on, as much as the larger of them has.
+    """Two accounts of the same calls as one: from any bucket on, as much as the larger of the two has.
 
-    Not bucket by bucket: they may differ by one in where a call is, and would add up.
+    Not bucket by bucket: they may disagree by one bucket about a call, which would then count twice.
     """
     amounts: dict[int, int] = {}
     sums, total = [0, 0], 0

@@ -1,57 +1,58 @@
-"""What a call holds of its seat's limits while it is under way, and what becomes of that when it has ended; pure."""
+"""What a call holds of its seat's limits while it is under way, and what it has really consumed when it ends; pure."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from adapters.types import LimitSeen, LimitsSeen, Usage
 from router.guards.limits.counters import spent, told
-from router.guards.limits.local_counters import Mark
-from router.guards.limits.redis_counters import Change
+from router.guards.limits.local_counters import LocalCounter
+from router.guards.limits.redis_counters import CounterChange
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What a reservation holds of one counter."""
 
-    mark: Mark
+    local: LocalCounter
     bucket: int
     amount: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Leave to make one call; `local` when it was given without Redis. Without limits it holds nothing."""
+    """Permission for one call; `offline` when it was granted without Redis. Without limits it holds nothing."""
 
     rid: str
     taken: tuple[Taken, ...] = ()
-    local: bool = False
+    offline: bool = False
 
 
 def opened(reservation: Reservation) -> Reservation:
-    """Notes that a call begins, which the vote log cannot know before it has ended."""
+    """Notes that a call begins, which the vote log cannot know about before it ends."""
     for each in reservation.taken:
-        each.mark.opened(each.bucket, each.amount)
+        each.local.opened(each.bucket, each.amount)
     return reservation
 
 
 def closed(reservation: Reservation) -> None:
     """Notes that the call has ended."""
     for each in reservation.taken:
-        each.mark.closed(each.bucket, each.amount)
+        each.local.closed(each.bucket, each.amount)
 
 
 # --- settling --------------------------------------------------------------------------------------------------------
 
 
-class Part(NamedTuple):
-    """What a settlement changes in one counter; `bucket` None when nobody knows whether anything was reserved."""
+class SettledCounter(NamedTuple):
+    """What a settlement changes in one counter; `bucket` is None when nobody knows whether anything was reserved."""
 
-    mark: Mark
+    local: LocalCounter
     bucket: int | None
-    change: Change
+    change: CounterChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +60,17 @@ class Settlement:
     """How one reservation ended, for all its counters."""
 
     rid: str
-    parts: tuple[Part, ...]
+    parts: tuple[SettledCounter, ...]
 
     @property
     def empty(self) -> bool:
-        """True when everything stays as it is."""
+        """True when it changes nothing."""
         return not any(part.change.amount or part.change.left >= 0 for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How a call ended: whether anything left for its provider, what it took, and what the provider says is left."""
+class Consumption:
+    """What a call has consumed: whether anything was sent, its usage, and what the provider reports as left."""
 
     sent: bool
     usage: Usage
@@ -77,31 +78,33 @@ class Ended:
     seen: LimitsSeen
 
 
-def settled(reservation: Reservation, ended: Ended, now_ms: int) -> Settlement:
-    """What was reserved becomes what was spent; nothing was spent if nothing was sent."""
-    left = told((each.mark.counter for each in reservation.taken), ended.seen)
+def settled(reservation: Reservation, consumed: Consumption, now_ms: int) -> Settlement:
+    """Turns what was reserved into what was spent, which is nothing if nothing was sent."""
+    left = told((each.local.counter for each in reservation.taken), consumed.seen)
     parts = []
     for each in reservation.taken:
-        counter = each.mark.counter
-        actual = spent(counter, each.amount, ended.usage, ended.cost_usd) if ended.sent else 0
-        change = _change(each.mark, actual - each.amount, left.get(counter.key), now_ms)
-        parts.append(Part(each.mark, each.bucket, change))
+        counter = each.local.counter
+        actual = spent(counter, each.amount, consumed.usage, consumed.cost_usd) if consumed.sent else 0
+        change = _change(each.local, actual - each.amount, left.get(counter.key), now_ms)
+        parts.append(SettledCounter(each.local, each.bucket, change))
     return Settlement(reservation.rid, tuple(parts))
 
 
-def _change(mark: Mark, amount: int, said: LimitSeen | None, now_ms: int) -> Change:
-    """What the provider says is left is passed on only when it is less than we think."""
-    if said is None or said.remaining is None:
-        return Change(mark.counter, amount)
-    left = math.floor(said.remaining)
-    if mark.counter.amount - mark.used(mark.counter.window.span(now_ms)) - amount <= left:
-        return Change(mark.counter, amount)
-    resets_s = said.resets_in_s
-    if resets_s is None and said.resets_at is not None:
-        resets_s = said.resets_at - now_ms / 1000
-    return Change(mark.counter, amount, left, -1 if resets_s is None else max(0, math.ceil(resets_s * 1000)))
+def _change(local: LocalCounter, amount: int, reported: LimitSeen | None, now_ms: int) -> CounterChange:
+    """What the provider reports as left is passed on only where it is less than we know of."""
+    if reported is None or reported.remaining is None:
+        return CounterChange(local.counter, amount)
+    left = math.floor(reported.remaining)
+    if local.counter.amount - local.used(local.counter.window.span(now_ms)) - amount <= left:
+        return CounterChange(local.counter, amount)
+    resets_s = reported.resets_in_s
+    if resets_s is None and reported.resets_at is not None:
+        resets_s = reported.resets_at - now_ms / 1000
+    return CounterChange(local.counter, amount, left, -1 if resets_s is None else max(0, math.ceil(resets_s * 1000)))
 
 
-def taken_back(rid: str, asked: list[tuple[Mark, int]]) -> Settlement:
-    """Of a reservation that nobody knows to have been granted: if it was, it shall be as if it had not."""
-    return Settlement(rid, tuple(Part(mark, None, Change(mark.counter, -amount)) for mark, amount in asked))
+def taken_back(rid: str, claims: Iterable[tuple[LocalCounter, int]]) -> Settlement:
+    """Takes back a reservation that may or may not have been granted: if it was, it counts as if it had not been."""
+    return Settlement(
+        rid, tuple(SettledCounter(local, None, CounterChange(local.counter, -amount)) for local, amount in claims)
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from router.core.clock import utc
+from router.core.duration import parse_duration
 from router.core.text import did_you_mean
 from router.http.errors import ApiError
 from router.http.values import invalid
@@ -16,8 +16,6 @@ from router.votelog.queries import MAX_ROWS
 
 FLUSH_S = 2.0
 """How long an answer waits for rows that are on their way: a caller asks for what he has just done."""
-_AGE = re.compile(r"(\d{1,6})(s|m|h|d)")
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def refuse_unknown(asked: Mapping[str, str], known: Collection[str]) -> None:
@@ -29,10 +27,11 @@ def refuse_unknown(asked: Mapping[str, str], known: Collection[str]) -> None:
 
 def since(asked: Mapping[str, str], wall: float) -> dt.datetime:
     """The moment that lies `since` (such as 30m or 7d, else 1h) before Unix time `wall`."""
-    match = _AGE.fullmatch(asked.get("since", "1h"))
-    if match is None:
-        raise invalid("since must be an age such as 30m, 1h or 7d", "since")
-    return utc(max(0.0, wall - int(match[1]) * _UNITS_S[match[2]]))
+    try:
+        age_s = parse_duration(asked.get("since", "1h"))
+    except ValueError as error:
+        raise invalid(f"since must be an age: {error}", "since") from None
+    return utc(max(0.0, wall - age_s))
 
 
 def limit(asked: Mapping[str, str]) -> int:

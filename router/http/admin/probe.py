@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from healthcheck.verdicts import Finding
+from healthcheck.verdicts import ProbeResult
 from router.core.registry import Registry
 from router.guards.guards import Guards
 from router.http.admin.seat_state import state_of
@@ -21,7 +21,7 @@ class ProbeApi:
         *,
         registry: Callable[[], Registry],
         guards: Guards,
-        probe_all: Callable[[], Awaitable[Mapping[str, Finding]]],
+        probe_all: Callable[[], Awaitable[Mapping[str, ProbeResult]]],
     ) -> None:
         self._registry = registry
         self._guards = guards

@@ -61,24 +61,25 @@ class ChatDoor:
             ignored=body.dropped,
             body=raw,
         )
-        lost = Lost(context, body, self._dropped)
+        dropped = DroppedFields(context, body, self._dropped)
         if not body.stream:
-            whole = WholeReply(context, lost)
+            whole = WholeReply(context, dropped)
             await self._service.answer(context, body.request, whole)
             return whole.response()
-        stream = StreamedReply(context, lost, EventStream(request, route_headers(context)), body)
+        events = EventStream(request, route_headers(context))
+        stream = StreamedReply(context, dropped, events, body)
         watching = self._events.watching(context.id, stream.note) if options.explain else nullcontext()
         try:
             with watching:
-                async with stream.kept_alive():
+                async with events.kept_alive():
                     await self._service.answer(context, body.request, stream)
         except CallerGone:
-            return stream.hang_up()
+            return events.hang_up()
         return stream.response()
 
 
-class Lost:
-    """What the caller sent and a seat was not given: fields nobody knows, and parameters its wire does not know."""
+class DroppedFields:
+    """What the caller sent and a seat is not given: unknown fields, and parameters that its wire has no place for."""
 
     def __init__(self, context: RequestContext, body: ChatBody, dropped: Dropped) -> None:
         self._ignored = context.ignored
@@ -86,16 +87,16 @@ class Lost:
         self._dropped = dropped
 
     def at(self, seat: Seat | None) -> tuple[str, ...]:
-        """The names, for the seat that answers; without one, the fields nobody knows."""
+        """The names, for the seat that answers; without one, the unknown fields alone."""
         return self._ignored if seat is None else (*self._ignored, *sorted(self._dropped(seat, self._request)))
 
 
 class WholeReply:
     """The sink of a request that wants its answer in one piece."""
 
-    def __init__(self, context: RequestContext, lost: Lost) -> None:
+    def __init__(self, context: RequestContext, dropped: DroppedFields) -> None:
         self._context = context
-        self._lost = lost
+        self._dropped = dropped
         self._response: web.Response | None = None
 
     def response(self) -> web.Response:
@@ -109,13 +110,13 @@ class WholeReply:
 
     async def reply(self, decision: Decision) -> int:
         """Makes the response: the answer, or the error object."""
-        context, choice, winner = self._context, decision.choice, decision.choice.winner
-        lost = self._lost.at(winner.seat if winner else None)
+        context, winner = self._context, decision.choice.winner
+        dropped = self._dropped.at(winner.seat if winner else None)
         if winner is None:
-            headers = route_headers(context, plan=decision.plan, attempts=len(decision.votes), dropped=lost)
+            headers = route_headers(context, plan=decision.plan, attempts=len(decision.votes), dropped=dropped)
             self._response = error_response(from_decision(decision), context.id, headers)
             return self._response.status
-        quorum = completion.quorum_object(context, decision, lost)
+        quorum = completion.quorum_object(context, decision, dropped)
         document = completion.completion(context, winner, quorum)
         model = completion.model_of(winner)
         self._response = web.Response(
@@ -127,25 +128,23 @@ class WholeReply:
                 attempts=len(decision.votes),
                 provider=winner.seat.provider.id,
                 model=model,
-                dropped=lost,
+                dropped=dropped,
             ),
         )
-        assert choice.answer is not None
         return 200
 
 
 class StreamedReply:
     """The sink of a request that wants a stream. It begins with the first content; before, errors have their status."""
 
-    def __init__(self, context: RequestContext, lost: Lost, stream: EventStream, body: ChatBody) -> None:
+    def __init__(self, context: RequestContext, dropped: DroppedFields, stream: EventStream, body: ChatBody) -> None:
         self._context = context
-        self._lost = lost
+        self._dropped = dropped
         self._stream = stream
         self._include_usage = body.include_usage
         self._chunks = Chunks(context.id, int(context.created_at), include_reasoning=context.options.include_reasoning)
         self._speaker: Speaker | None = None
         self._response: web.StreamResponse | None = None
-        self.kept_alive = stream.kept_alive
 
     def response(self) -> web.StreamResponse:
         """The response, once the service has replied."""
@@ -168,8 +167,8 @@ class StreamedReply:
         if winner is None:
             return await self._fail(from_decision(decision), decision)
         assert winner.answer is not None
-        lost = self._lost.at(winner.seat)
-        quorum = completion.quorum_object(context, decision, lost)
+        dropped = self._dropped.at(winner.seat)
+        quorum = completion.quorum_object(context, decision, dropped)
         usage = completion.usage(winner.usage) if self._include_usage else None
         self._heard(Speaker(winner.seat, len(decision.votes), winner.response_model))
         self._response = await self._stream.end(self._chunks.last(winner.answer.finish_reason, usage, quorum))
@@ -178,10 +177,6 @@ class StreamedReply:
     def note(self, stage: Stage) -> None:
         """Shows a stage of the decision as soon as possible."""
         self._stream.note(self._chunks.note(to_document(stage)))
-
-    def hang_up(self) -> web.StreamResponse:
-        """Ends the connection of a caller who has gone or does not read."""
-        return self._stream.hang_up()
 
     async def _fail(self, error: ApiError, decision: Decision) -> int:
         if self._stream.response is None:
@@ -203,5 +198,5 @@ class StreamedReply:
                 attempts=speaker.seq,
                 provider=speaker.seat.provider.id,
                 model=self._chunks.model,
-                dropped=self._lost.at(speaker.seat),
+                dropped=self._dropped.at(speaker.seat),
             )

@@ -1,4 +1,4 @@
-"""Ballots to one ranking, in exact arithmetic: the same rows give the same ranking, bit for bit, in any order."""
+"""Aggregates ballots to one ranking, in exact arithmetic: the same rows give the same ranking, in any order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How an answer did: its score (None if no ballot named it), first places, and ballots that named it."""
+    """An answer's score (None if no ballot named it), its first places, and the ballots that named it."""
 
     label: str
     score: float | None
@@ -36,7 +36,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The answers, best first. `tied` when scores alone did not part the first two.
+    """The answers, best first. `tied` when scores alone did not separate the first two.
 
     `consensus` is Kendall's τ, the mean over all pairs of reviewers (1: all alike, -1: opposite); `length_bias` is the
     correlation of length with score (Pearson). None where there is too little to tell.

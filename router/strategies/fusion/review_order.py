@@ -1,4 +1,4 @@
-"""Who reads whose answers, under which label and in which order, so that place and name favour nobody."""
+"""The design of reviews: who reads which drafts, under which labels, so that neither place nor name favours any."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""majority-vote: what counts as the same answer, and who has won."""
+"""majority-vote: the key of an answer, the count of votes, and the rule that decides."""

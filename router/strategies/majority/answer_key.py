@@ -1,7 +1,7 @@
 """The key of an answer: what two answers share when they say the same, however each is written. Pure.
 
 Equal keys are one answer. Where it is not certain that two answers mean the same, their keys differ: a vote that is
-split is seen in its agreement, one that is wrongly joined is seen by nobody.
+split shows in its agreement, one that is wrongly joined shows nowhere.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class AnswerKey:
 
 @dataclass(frozen=True, slots=True)
 class BallotKind:
-    """What counts as an answer: one of `labels`, JSON without what the pointers `ignored` name, or whatever it is."""
+    """How answers are read: as one of `labels`, as JSON without what the pointers `ignored` name, or each as it is."""
 
     name: Literal["label", "json", "open"]
     labels: tuple[str, ...] = ()

@@ -60,7 +60,7 @@ class Ruling:
 
     @property
     def key(self) -> str | None:
-        """The answer that was decided for."""
+        """The key of the winning answer; None where the count is refused."""
         return None if self.refused else self.count.key
 
 

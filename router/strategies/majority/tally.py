@@ -113,7 +113,7 @@ def decided(
 
 
 def exact(weight: float) -> Fraction:
-    """A weight as it is written in the registry."""
+    """A weight as the exact fraction that the registry writes."""
     return Fraction(repr(weight))
 
 

@@ -188,7 +188,7 @@ async def test_garbage_on_the_board_is_stepped_over_told_once_and_written_over(j
     assert list(one.board.facts) == [("leak", SEAT)]
     notes = [orjson.loads(line)["note"] for line in written.getvalue().splitlines()]
     assert len(notes) == len(set(notes)) == 4
-    assert all("is no fact" in note for note in notes)
+    assert all("does not hold a fact" in note for note in notes)
 
     one.tell("wait")
     two = join("r2")

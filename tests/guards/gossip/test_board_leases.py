@@ -52,13 +52,13 @@ async def test_the_lease_of_a_dead_one_is_free_when_it_runs_out(join: Join) -> N
 async def test_the_living_are_counted(join: Join) -> None:
     one, two, three = those = [join(name) for name in ("r1", "r2", "same")]
     same = join("same")  # a name is not enough to be one
-    await everywhere([*those, same], lambda replica: replica.board.replicas == 4)
+    await everywhere([*those, same], lambda replica: replica.board.replicas() == 4)
     long_ago = {"r0 of yesterday": time.time() - 11}
     await one.store.client.zadd(FACTS.replace("facts", "replicas"), long_ago)
     await three.leave()
-    await everywhere([one, two, same], lambda replica: replica.board.replicas == 3)
+    await everywhere([one, two, same], lambda replica: replica.board.replicas() == 3)
     await one.store.client.flushall()
-    await everywhere([join("r4")], lambda replica: replica.board.replicas == 4)
+    await everywhere([join("r4")], lambda replica: replica.board.replicas() == 4)
 
 
 async def test_a_seat_that_answers_anybody_is_known_to_live(join: Join) -> None:

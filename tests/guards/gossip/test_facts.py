@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from router.guards.gossip.facts import Fact, decode, encode, fit, withdrawal
 
 WAIT = Fact("wait", "groq/gpt-oss", "limited", "slow down", 1060.0, 1000.0, "r1", "k1")
+ONCE = Fact("verdict", "groq/gpt-oss", "degraded", "failed once: a 500", None, 1000.0, "r1", "k1", failed_once=True)
 DOCUMENT: dict[str, Any] = orjson.loads(encode(WAIT))
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -28,6 +30,7 @@ ANYTHING = st.recursive(
         Fact("stop", "groq", "bad-key", "", None, 1000.0, "r1"),
         Fact("open", "groq/gpt-oss", "failing", "5 failures", 1010.0, 1000.0, "r1"),
         withdrawal("drain", "groq", until=2000.0, at=1000.0, by="r1"),
+        ONCE,
     ],
     ids=lambda fact: fact.kind,
 )
@@ -36,10 +39,16 @@ def test_a_fact_is_read_as_it_was_written(fact: Fact) -> None:
     assert decode("elsewhere", encode(fact)) is None
 
 
-@pytest.mark.parametrize("missing", DOCUMENT)
+@pytest.mark.parametrize("missing", sorted(DOCUMENT.keys() - {"failed_once"}))
 def test_a_fact_without_one_of_its_members_is_none(missing: str) -> None:
     document = {name: value for name, value in DOCUMENT.items() if name != missing}
     assert decode(WAIT.field, orjson.dumps(document)) is None
+
+
+def test_a_fact_of_an_earlier_version_lacks_what_that_did_not_know() -> None:
+    earlier = {name: value for name, value in orjson.loads(encode(ONCE)).items() if name != "failed_once"}
+    read = decode(ONCE.field, orjson.dumps(earlier))
+    assert read == replace(ONCE, failed_once=False)
 
 
 def test_members_of_a_later_version_are_left_alone() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,9 +14,9 @@ from router.core.block import Block
 from router.core.clock import SYSTEM_CLOCK, Clock
 from router.core.registry import Limit, Seat
 from router.guards.limits.counter_recovery import AskLog
-from router.guards.limits.counters import Need
+from router.guards.limits.counters import Need, WindowOf
 from router.guards.limits.ledger import Ledger, Reservation
-from router.guards.limits.windows import Window, rolling, window_of
+from router.guards.limits.windows import LimitWindow, rolling, window_of
 from router.stores.errors import StoreDown
 from router.stores.redis import Redis
 from router.votelog.queries import SpentInPeriod
@@ -53,10 +53,10 @@ def _limits(text: str) -> str:
     return ", ".join(f"{{{limit}}}" for limit in text.split(";") if limit)
 
 
-def scaled(minute_s: float) -> Callable[[Limit], Window]:
+def scaled(minute_s: float) -> WindowOf:
     """Windows in which a minute takes only so many seconds, and the jitter of two seconds as much less."""
 
-    def window(limit: Limit) -> Window:
+    def window(limit: Limit) -> LimitWindow:
         return rolling(minute_s, minute_s / 30) if limit.per == "minute" else window_of(limit)
 
     return window
@@ -158,7 +158,7 @@ async def replica(
     ask_log: AskLog | None = None,
     clock: Clock = SYSTEM_CLOCK,
     replicas: int = 1,
-    window: Callable[[Limit], Window] = window_of,
+    window: WindowOf = window_of,
 ) -> AsyncIterator[Replica]:
     """A ledger of its own on a Redis, which is asked once whether it is there."""
     redis, book, faults = Redis(redis_url), log or LogBook(), list[str]()

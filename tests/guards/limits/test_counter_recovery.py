@@ -105,7 +105,7 @@ async def test_the_first_call_of_a_new_day_asks_nobody(redis_url: str) -> None:
     async with replica(redis_url) as one:
         await one.granted(near)
         (counter,) = counters_of(near)
-        _, start, end = counter.window.words(int(time.time() * 1000))
+        _, start, end = counter.window.script_args(int(time.time() * 1000))
         client = redis.asyncio.Redis.from_url(redis_url)
         assert await client.hincrby(counter.key, str(start - (end - start)), 50) == 50  # yesterday was used up
         assert await client.pexpiretime(counter.key) >= end + 86_400_000
@@ -217,18 +217,18 @@ async def test_a_slow_vote_log_costs_a_quarter_of_a_second_once_and_its_answer_c
         for _ in range(40):
             one.log.sent(ago(0.01))
         began = loop.time()
-        assert (await one.granted(DAY)).local
+        assert (await one.granted(DAY)).offline
         assert 0.2 < loop.time() - began < 2 * WAIT_S
         began = loop.time()
-        assert (await one.granted(DAY)).local
+        assert (await one.granted(DAY)).offline
         assert loop.time() - began < WAIT_S
         assert one.log.let is not None
         one.log.let.set()
         await until(lambda: not one.ledger.degraded)
         assert await one.admitted(DAY, 20) == 8  # two were given meanwhile
         assert one.faults == [
-            "the limits of acme are not kept in common: what was spent is not known yet",
-            "the limits of acme are kept in common again",
+            "the limits of acme are no longer shared between replicas: what was spent is not known yet",
+            "the limits of acme are shared between replicas again",
         ]
 
 

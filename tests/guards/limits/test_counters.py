@@ -103,10 +103,10 @@ def test_money_is_counted_in_millionths_and_neurons_by_their_price() -> None:
 
 def test_a_call_larger_than_a_limit_is_said_to_be() -> None:
     tight = seat("tokens: 8k, per: minute")
-    assert too_large(tight, Need(9000, 0)) == "about 9000 tokens are more than its limit of 8000 a minute"
+    assert too_large(tight, Need(9000, 0)) == "needs about 9000 tokens, more than its limit of 8000 a minute"
     assert too_large(tight, Need(8000, 0)) is None
     costly = seat(f"usd: 0.01, per: day, {UTC_DAY}", price="input: 1, output: 1")
-    assert too_large(costly, Need(1, 20_000)) == "about 0.02 USD are more than its limit of 0.01 a day"
+    assert too_large(costly, Need(1, 20_000)) == "needs about 0.02 USD, more than its limit of 0.01 a day"
 
 
 def test_a_guessed_answer_makes_no_call_too_large_but_its_prompt_may() -> None:
@@ -116,7 +116,7 @@ def test_a_guessed_answer_makes_no_call_too_large_but_its_prompt_may() -> None:
     assert too_large(tight, guessed) is None
     assert [take(each, guessed) for each in counters_of(tight)] == [1000]
     long = too_large(tight, need_of(tight, asking("x" * 8000)))
-    assert long == "about 2000 tokens are more than its limit of 1000 a minute"
+    assert long == "needs about 2000 tokens, more than its limit of 1000 a minute"
 
 
 # --- after a call ----------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ async def test_no_limits_no_round_trip() -> None:
     async with replica("redis://127.0.0.1:1") as one:
         reservation = await one.granted(seat(""))
         one.settle(reservation, usage=Usage(5, output_tokens=5))
-        assert (reservation.taken, reservation.local, one.faults) == ((), False, [])
+        assert (reservation.taken, reservation.offline, one.faults) == ((), False, [])
         assert (one.ledger.block(seat("")), one.ledger.headroom(seat("")), one.ledger.left(seat(""))) == (None, 1.0, [])
 
 
@@ -152,7 +152,7 @@ async def test_a_smaller_call_may_fit_where_a_larger_one_does_not(redis_url: str
 async def test_a_call_that_can_never_fit_is_refused_for_good(redis_url: str) -> None:
     async with replica(redis_url) as one:
         block = await one.refused(TOKENS, Need(1001, 0))
-        assert (block.until, block.reason) == (None, "about 1001 tokens are more than its limit of 1000 a minute")
+        assert (block.until, block.reason) == (None, "needs about 1001 tokens, more than its limit of 1000 a minute")
         await one.granted(TOKENS, Need(1002, 0, max_tokens_guessed=True))
 
 

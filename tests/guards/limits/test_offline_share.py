@@ -86,8 +86,8 @@ async def test_a_server_killed_and_started_empty_gives_nothing_away(server: Serv
         assert await one.admitted(DAY, 40) == 15
         assert await one.looked(DAY, "requests/day") == 50
         assert one.faults == [
-            "the limits of acme are not kept in common: Redis is away",
-            "the limits of acme are kept in common again",
+            "the limits of acme are no longer shared between replicas: Redis is away",
+            "the limits of acme are shared between replicas again",
         ]
 
 
@@ -110,7 +110,10 @@ async def test_a_closed_provider_stays_closed_without_redis(server: Server) -> N
         await one.granted(CLOSED)
         await server.kill()
         block = await one.refused(CLOSED)
-        assert (block.state, block.reason) == ("limited", "limits cannot be kept while Redis is away")
+        assert (block.state, block.reason) == (
+            "limited",
+            "closed while Redis is away, since limits cannot be shared (on_store_down)",
+        )
         assert block.until == pytest.approx(time.time() + 1, abs=30)
         planned = one.ledger.block(CLOSED)
         assert planned is not None
@@ -130,9 +133,9 @@ async def test_a_silent_server_is_asked_once_and_then_left_alone(server: Server)
             assert loop.time() - began < 2 * TIMEOUT_S
             began = loop.time()
             for _ in range(10):
-                assert (await one.granted(DAY)).local
+                assert (await one.granted(DAY)).offline
             assert loop.time() - began < TIMEOUT_S
-            assert all(reservation.local for reservation in first)
+            assert all(reservation.offline for reservation in first)
         finally:
             server.signal(signal.SIGCONT)
         await back(one)
@@ -253,7 +256,7 @@ async def test_a_call_whose_answer_was_lost_is_asked_again_and_counts_once(serve
         await one.granted(DAY)
         for _ in range(3):
             lose.set()
-            assert not (await one.granted(DAY)).local
+            assert not (await one.granted(DAY)).offline
             assert not lose.is_set()
         lose.set()
         one.settle(await one.granted(DAY, rid="unsent"), sent=False)

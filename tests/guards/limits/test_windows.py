@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from router.core.registry import Limit
-from router.guards.limits.windows import Calendar, Rolling, next_reset, period, rolling, window_of
+from router.guards.limits.windows import CalendarWindow, RollingWindow, next_reset, period, rolling, window_of
 
 HOUR, DAY = 3600, 86400
 ZONES = [
@@ -122,11 +122,11 @@ def test_a_minute_is_sustained_at_more_than_93_percent() -> None:
 
 
 def test_the_registry_decides_which_window_it_is() -> None:
-    assert window_of(Limit(1, "requests", "minute")) == Rolling(259, 62_000)
+    assert window_of(Limit(1, "requests", "minute")) == RollingWindow(259, 62_000)
     assert window_of(Limit(1, "requests", "month")) == rolling(30 * DAY)
     berlin = window_of(Limit(1, "requests", "day", "00:00 Europe/Berlin"))
-    assert berlin == Calendar("00:00 Europe/Berlin", "day")
+    assert berlin == CalendarWindow("00:00 Europe/Berlin", "day")
     now_ms = int(unix("2026-07-01 15:00", "Europe/Berlin") * 1000)
     begins, ends = unix("2026-07-01", "Europe/Berlin") * 1000, unix("2026-07-02", "Europe/Berlin") * 1000
-    assert berlin.words(now_ms) == ("calendar", begins, ends)
+    assert berlin.script_args(now_ms) == ("calendar", begins, ends)
     assert berlin.span(now_ms) == (begins, begins)

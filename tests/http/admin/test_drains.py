@@ -9,8 +9,7 @@ import pytest
 from aiohttp import web
 
 from adapters.errors import ErrorKind, ProviderError
-from router.core.events import StateChange
-from router.guards.holds import Weather
+from router.guards.holds import Holds
 from router.http.admin.drains import DrainsApi
 from tests.http.apps import App, served
 from tests.support.small_registry import FakeTime, registry
@@ -20,15 +19,15 @@ SMALL, FRESH, BETA = (HOME.seats[id_] for id_ in ("alpha/small", "alpha/fresh", 
 
 
 class Sky:
-    """A weather, the time it lives in, and what it told."""
+    """Holds, the time they live in, and what they published."""
 
     def __init__(self) -> None:
         self.time = FakeTime()
-        self.told: list[StateChange] = []
-        self.weather = Weather(self.time.clock, self.told.append)
+        self.told: list[object] = []
+        self.holds = Holds(self.time.clock, self.told.append)
 
     def state(self, seat: Any) -> str:
-        block = self.weather.block(seat)
+        block = self.holds.block(seat)
         return block.state if block else "clear"
 
 
@@ -39,7 +38,7 @@ def sky() -> Sky:
 
 @pytest.fixture
 async def app(sky: Sky) -> AsyncIterator[App]:
-    api = DrainsApi(registry=lambda: HOME, drains=sky.weather, block=sky.weather.block, clock=sky.time.clock)
+    api = DrainsApi(registry=lambda: HOME, drains=sky.holds, block=sky.holds.block, clock=sky.time.clock)
     async with served([web.post("/v1/drain", api.drain), web.post("/v1/undrain", api.undrain)]) as running:
         yield running
 
@@ -73,7 +72,7 @@ async def test_one_model_is_out_until_further_notice(app: App, sky: Sky) -> None
 
 
 async def test_undrain_shows_what_still_holds_a_model_back(app: App, sky: Sky) -> None:
-    sky.weather.learn(SMALL, ProviderError(ErrorKind.RATE_LIMITED, "slow down", retry_after_s=60))
+    sky.holds.learn(SMALL, ProviderError(ErrorKind.RATE_LIMITED, "slow down", retry_after_s=60))
     await app.post("/v1/drain", {"provider": "alpha"})
     answer = await app.post("/v1/undrain", {"provider": "alpha"})
     assert [(model["model"], model["state"]) for model in answer.json["models"]] == [
@@ -84,7 +83,7 @@ async def test_undrain_shows_what_still_holds_a_model_back(app: App, sky: Sky) -
 
 @pytest.mark.parametrize("kind", [ErrorKind.AUTH, ErrorKind.MODEL_GONE, ErrorKind.BILLING])
 async def test_undrain_gives_a_stopped_or_unpaid_one_another_chance(app: App, sky: Sky, kind: ErrorKind) -> None:
-    sky.weather.learn(SMALL, ProviderError(kind, "no"))
+    sky.holds.learn(SMALL, ProviderError(kind, "no"))
     assert sky.state(SMALL) != "clear"
     answer = await app.post("/v1/undrain", {"provider": "alpha"})
     assert (answer.json["ended"], sky.state(SMALL)) == (True, "clear")

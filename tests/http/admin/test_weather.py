@@ -16,8 +16,8 @@ from healthcheck.verdicts import Verdict
 from router.core.clock import SYSTEM_CLOCK
 from router.guards.breaker import Breakers
 from router.guards.guards import Ended, Guards, Permit
-from router.guards.holds import Weather
-from router.guards.latency import Pace
+from router.guards.holds import Holds
+from router.guards.latency import LatencyTracker
 from router.guards.limits.ledger import Ledger
 from router.http.admin.weather import WeatherApi
 from router.stores.redis import Redis
@@ -59,10 +59,10 @@ async def guards(redis_url: str) -> AsyncIterator[Guards]:
         return []
 
     made = Guards(
-        weather=Weather(SYSTEM_CLOCK, lambda change: None),
-        breakers=Breakers(SYSTEM_CLOCK, lambda change: None, random.Random(1)),
+        holds=Holds(SYSTEM_CLOCK, lambda event: None),
+        breakers=Breakers(SYSTEM_CLOCK, lambda event: None, random.Random(1)),
         ledger=Ledger(redis, nothing_sent, SYSTEM_CLOCK, replicas=lambda: 1, on_fault=lambda sentence: None),
-        pace=Pace(SYSTEM_CLOCK),
+        latency=LatencyTracker(SYSTEM_CLOCK),
         verdicts=Verdicts(time.monotonic, time.time),
         clock=SYSTEM_CLOCK,
     )

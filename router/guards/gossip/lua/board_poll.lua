@@ -1,12 +1,12 @@
--- What is new on the board. Facts that have ended are left out, and removed on the way.
+-- Reads the board if it has changed. Facts that have ended are left out, and removed on the way.
 -- KEYS: facts, version, replicas, alive.
--- ARGV: the version the caller has read, its name, and in seconds: how often it shows that it lives, for how long it
--- counts as living then, and for how long a seat's last answer is kept.
--- Returns the server's time (s, µs), the version, how many replicas live and, if the version is another, field, fact, ...
+-- ARGV: the version that the caller has read, its name, and in seconds: how often it signals that it is alive, for how
+-- long it counts as alive after that, and for how long a seat's last answer is kept.
+-- Returns the server's time (s, µs), the version, how many replicas are alive and, if the version is new, field, fact, ...
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 
--- pcall: a server that takes no more writes can still be read.
+-- pcall: a server that refuses writes can still be read.
 local last = tonumber(redis.call('ZSCORE', KEYS[3], ARGV[2]) or 0)
 if now - last >= tonumber(ARGV[3]) then
   redis.pcall('ZADD', KEYS[3], time[1], ARGV[2])

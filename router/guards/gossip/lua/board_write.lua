@@ -1,4 +1,4 @@
--- Writes facts on the board, unless what stands there is stronger. Written twice, a fact changes nothing.
+-- Writes facts on the board, except where the fact that stands there prevails. Idempotent.
 -- KEYS: facts, version. ARGV: field, fact, field, fact, ...
 -- Returns for each field the fact that stands now.
 local TEXTS = {'kind', 'subject', 'state', 'reason', 'by', 'mark'}
@@ -13,8 +13,9 @@ local function read(text)
   return fact
 end
 
--- Of two waits with the same key the longer one holds; of all else what was told last. An empty state is a withdrawal.
-local function stronger(old, new)
+-- Of two waits or drains with the same mark the longer one prevails, of all else the later one. An empty state is a
+-- withdrawal.
+local function prevails(old, new)
   local may_last = (new.kind == 'wait' or new.kind == 'drain') and old.state ~= '' and new.state ~= ''
   if may_last and old.mark == new.mark then
     if type(old['until']) ~= 'number' then return true end
@@ -28,7 +29,7 @@ for i = 1, #ARGV, 2 do
   local field, text = ARGV[i], ARGV[i + 1]
   local before = redis.call('HGET', KEYS[1], field)
   local old = before and read(before)
-  if before ~= text and old and stronger(old, read(text)) then
+  if before ~= text and old and prevails(old, read(text)) then
     text = before
   elseif before ~= text then
     redis.call('HSET', KEYS[1], field, text)
@@ -40,7 +41,7 @@ end
 if changed then
   local version = redis.call('GET', KEYS[2])
   if not version or not string.match(version, '^%d+$') then
-    -- Not from 1: after everything was lost no version may come again that somebody has read before.
+    -- Not from 1: after everything was lost, no version may come again that a replica has read before.
     local time = redis.call('TIME')
     redis.call('SET', KEYS[2], string.format('%s%06d', time[1], tonumber(time[2])))
   end

@@ -1,5 +1,5 @@
--- How counters stand. KEYS: the counters. ARGV: for each kind, limit, x, y.
--- Returns 'ok', the time (µs), and how each stands; one without a life is not known.
+-- How counters stand. KEYS: the counters. ARGV: for each of them kind, limit, x, y.
+-- Returns 'ok', the time (µs), and how each counter stands; a counter without an epoch is lost.
 local reply = {'ok', now_us}
 for i = 1, #KEYS do
   local at = 1 + (i - 1) * 4

@@ -1,6 +1,6 @@
--- Adds what was spent while this server was away, once: the same push again adds nothing.
+-- Adds what was spent while this server was away; idempotent, since a push is remembered by its id.
 -- KEYS: the push, then the counter. ARGV: for how many ms the push is remembered, kind, limit, x, y, then bucket, change, ...
--- Returns a word ('ok', or 'cold' when the counter must be seeded instead), the time (µs), and how the counter stands.
+-- Returns a status ('ok', or 'cold' when the counter must be seeded instead), the time (µs), and how the counter stands.
 local c = open(KEYS[2], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 if not c.epoch then return line({'cold', now_us}) end
 if redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) then

@@ -1,8 +1,12 @@
--- Takes an amount from each counter of a seat, or nothing from any. Repeated with the same reservation it takes nothing more.
+-- Takes an amount from each counter of a seat, or from none of them. Idempotent: the same reservation takes nothing more.
 -- KEYS: the reservation, then the counters. ARGV: for how many ms the reservation is remembered, then for each counter
 -- kind, limit, x, y, amount.
--- Returns a word, the time (µs), in how many ms the amounts will fit, which counter takes longest, and how each stands.
--- The words: 'ok'; 'full'; 'cold', a counter must be seeded first; 'elsewhere', with nothing but the time.
+-- Returns a status, the time (µs), in how many ms the amounts will fit, which counter takes longest, and how each stands.
+-- The status: 'ok'; 'full'; 'cold', a counter must be seeded first; 'elsewhere' and 'void', with nothing but the time.
+-- 'void': the reservation was settled before it came here, since its caller had given up: nobody waits for it.
+local taken = redis.call('GET', KEYS[1])
+if taken == 'void' then return line({'void', now_us}) end
+
 local counters, cold = {}, false
 for i = 2, #KEYS do
   local at = 2 + (i - 2) * 5
@@ -13,21 +17,20 @@ for i = 2, #KEYS do
   counters[#counters + 1] = c
 end
 
-local word, longest, which = 'ok', 0, 0
-local taken = redis.call('GET', KEYS[1])
+local status, longest, which = 'ok', 0, 0
 if taken then
   local buckets = string.gmatch(taken, '%S+')
   for _, c in ipairs(counters) do c.bucket = tonumber(buckets()) end
 elseif cold then
-  word = 'cold'
+  status = 'cold'
 else
   for i, c in ipairs(counters) do
     local ms = c.amount > 0 and wait(c, c.used + c.amount - c.limit) or 0
-    if ms > longest then word, longest, which = 'full', ms, i end
+    if ms > longest then status, longest, which = 'full', ms, i end
   end
 end
 
-if word == 'ok' and not taken then
+if status == 'ok' and not taken then
   local buckets = {}
   for i, c in ipairs(counters) do
     put(c, c.bucket, c.amount)
@@ -36,6 +39,6 @@ if word == 'ok' and not taken then
   redis.call('SET', KEYS[1], table.concat(buckets, ' '), 'PX', ARGV[1])
 end
 
-local reply = {word, now_us, longest, which}
+local reply = {status, now_us, longest, which}
 for _, c in ipairs(counters) do tell(reply, c) end
 return line(reply)

@@ -1,6 +1,6 @@
--- Gives a counter its life, if it has none, and raises it to what the caller knows was spent; never lowers it.
--- KEYS: the counter. ARGV: a name for its life, kind, limit, x, y, then bucket, amount, bucket, amount, ...
--- Returns a word ('ok' or 'elsewhere'), the time (µs), and how the counter stands.
+-- Gives a lost counter an epoch, and raises any counter to what the caller knows was spent; never lowers it.
+-- KEYS: the counter. ARGV: the epoch if it has none, kind, limit, x, y, then bucket, amount, bucket, amount, ...
+-- Returns a status ('ok' or 'elsewhere'), the time (µs), and how the counter stands.
 local c = open(KEYS[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 if c.elsewhere then return line({'elsewhere', now_us}) end
 if not c.epoch then
@@ -16,8 +16,8 @@ for i = 6, #ARGV, 2 do
   known[bucket] = (known[bucket] or 0) + tonumber(ARGV[i + 1])
 end
 
--- From the newest on, so that at no later moment less counts than is known. Not bucket by bucket: two accounts of the
--- same calls may differ by a bucket, and would add up.
+-- From the newest bucket on, so that at no later moment less counts than is known. Not bucket by bucket: two accounts of
+-- the same calls may disagree by one bucket about a call, which would then count twice.
 local wanted, holds = 0, 0
 for bucket = c.bucket, c.tail, -1 do
   holds = holds + (redis.call('HGET', c.key, bucket) or 0)

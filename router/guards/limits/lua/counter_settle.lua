@@ -1,10 +1,18 @@
--- Settles a reservation, once: changes what was reserved into what was spent, where it was reserved and if that still
--- counts. Then lowers what is left to what the provider says is left, until the provider says it resets.
--- KEYS: the reservation, then the counters. ARGV: for each counter kind, limit, x, y, the change, what the provider says
--- is left (-1: nothing said), in how many ms it resets (-1: nothing said).
--- Returns whether the reservation was there, the time (µs), and how each counter stands.
+-- Settles a reservation, once: turns what was reserved into what was spent, in the bucket where it was reserved, if that
+-- still counts. Then lowers what is left to what the provider reports, until the moment at which it says that it resets.
+-- A reservation that is not there may still be on its way, on another connection, from a caller that has given up: it is
+-- marked void, so that it takes nothing when it comes.
+-- KEYS: the reservation, then the counters. ARGV: for how many ms a void reservation is remembered, then for each
+-- counter kind, limit, x, y, the change, what the provider reports as left and in how many ms it resets (-1: no report).
+-- Returns a status ('ok', or 'gone' if there was no reservation), the time (µs), and how each counter stands.
 local taken = redis.call('GET', KEYS[1])
-if taken then redis.call('DEL', KEYS[1]) end
+if taken == 'void' then
+  taken = false
+elseif taken then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], 'void', 'PX', ARGV[1])
+end
 local buckets = string.gmatch(taken or '', '%S+')
 
 local function resetting(c, in_ms)
@@ -15,7 +23,7 @@ end
 
 local reply = {taken and 'ok' or 'gone', now_us}
 for i = 2, #KEYS do
-  local at = 1 + (i - 2) * 7
+  local at = 2 + (i - 2) * 7
   local c = open(KEYS[i], ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
   local change, left, in_ms = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
   local bucket = taken and tonumber(buckets())

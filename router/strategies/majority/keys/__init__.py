@@ -1,1 +1,1 @@
-"""What answers are compared by, one file for each form an answer can have. Pure."""
+"""Canonical keys of answers, one file for each form that an answer can have. Pure."""

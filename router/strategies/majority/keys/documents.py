@@ -1,4 +1,4 @@
-"""JSON and tool calls as one text per meaning: keys sorted, numbers in one form, what does not matter left out."""
+"""Canonical JSON and tool calls, one text per meaning: keys sorted, numbers in one form, ignored parts left out."""
 
 from __future__ import annotations
 

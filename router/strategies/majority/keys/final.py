@@ -1,4 +1,4 @@
-"""Where a text says itself what its answer is: `Answer: 42`, `\\boxed{42}`, or a line that is nothing but a label."""
+"""Finds the answer that a text declares itself: `Answer: 42`, `\\boxed{42}`, or a line that is nothing but a label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the given labels an answer names: from the bare word to a sentence about it, and none when in doubt.
+"""Finds the label that an answer names: from the bare word to a sentence about it, and none when in doubt.
 
 The first of these that says anything decides: the whole text is a label; it is JSON with one; it states its answer
 (`Answer: spam`, a line that is nothing but a label); it mentions exactly one label without denying it. A spoiled vote

@@ -1,4 +1,4 @@
-"""Text without what two people who mean the same would write differently: width, case, marks, markdown, quotes."""
+"""Normalises text: without the width, case, marks, markdown and quotes in which equal answers may differ."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def folded(text: str) -> str:
 
 
 def unfenced(text: str) -> str:
-    """What stands in a code fence, if the fence is all there is; else the text."""
+    """The content of a code fence, if the fence is the whole text; else the text."""
     fence = _FENCE.fullmatch(text)
     return fence[2] if fence else text
 
