@@ -13,7 +13,7 @@ from router.calls.calls import Ask, Calls
 from router.calls.hedging import Hedges
 from router.core.decision import Choice
 from router.core.vote import Vote
-from router.guards.latency import Pace
+from router.guards.latency import LatencyTracker
 from router.guards.retry_budget import RetryBudget
 from router.observe.events import Hub
 from tests.core.test_vote import vote
@@ -41,7 +41,7 @@ class Play:
             events=Hub(),
             clock=clock,
             retries=self.retries,
-            hedges=Hedges(Pace(clock), clock),
+            hedges=Hedges(LatencyTracker(clock), clock),
         )
 
     async def run(self, asked: Attempt) -> Vote:

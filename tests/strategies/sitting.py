@@ -26,7 +26,7 @@ from router.core.stages import Stage
 from router.core.strategy_options import Strategy
 from router.core.tasks import CancelReason, cancel_reason
 from router.core.vote import Vote, VoteOutcome
-from router.guards.latency import Pace
+from router.guards.latency import LatencyTracker
 from router.guards.retry_budget import RetryBudget
 from router.observe.events import Hub
 from router.routing.planner import make_plan
@@ -191,7 +191,7 @@ def calls_of(
     """The real calls over attempts that are played: retries are never short, and `hear` is told of every stage."""
     events = Overheard(hear)
     retries = RetryBudget(clock, floor=AMPLE_RETRIES)
-    hedges = Hedges(Pace(clock), clock)
+    hedges = Hedges(LatencyTracker(clock), clock)
     return Calls(
         asked,
         request,
