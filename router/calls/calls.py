@@ -48,6 +48,17 @@ class RunsAttempts(Protocol):
     async def run(self, attempt: Attempt) -> Vote: ...
 
 
+@dataclass(frozen=True, slots=True)
+class CallParts:
+    """What the calls of every request share: what makes attempts, who hears of stages, and the budgets of a process."""
+
+    attempts: RunsAttempts
+    events: Hub
+    clock: Clock
+    retries: RetryBudget
+    hedges: Hedges
+
+
 class Calls:
     """The calls of one request. `votes` are all attempts so far, in the order in which they ended.
 
@@ -59,21 +70,17 @@ class Calls:
         self,
         context: RequestContext,
         request: ChatRequest,
+        parts: CallParts,
         *,
-        attempts: RunsAttempts,
-        events: Hub,
-        clock: Clock,
-        retries: RetryBudget,
-        hedges: Hedges,
         deliver: Deliver | None = None,
         deferred: bool = False,
     ) -> None:
         self._context = context
-        self._attempts = attempts
-        self._events = events
-        self._clock = clock
-        self._retries = retries
-        self._hedges = hedges
+        self._attempts = parts.attempts
+        self._events = parts.events
+        self._clock = parts.clock
+        self._retries = parts.retries
+        self._hedges = parts.hedges
         self._deliver = deliver
         self._options = context.registry.strategies[context.options.strategy]
         self._deferred = deferred
@@ -81,7 +88,7 @@ class Calls:
         self.request = request
         self.votes: list[Vote] = []
         self.holds_back = False
-        self.watched = events.is_watched(context.id)
+        self.watched = parts.events.is_watched(context.id)
 
     @property
     def streamed(self) -> bool:

@@ -20,6 +20,7 @@ from aiohttp import web
 from adapters import ADAPTERS
 from adapters.types import ChatRequest, Secret
 from router.attempts.attempt import Attempts
+from router.calls.calls import CallParts
 from router.calls.hedging import Hedges
 from router.core.clock import SYSTEM_CLOCK, Clock
 from router.core.decision import RequestEnded
@@ -34,7 +35,6 @@ from router.guards.retry_budget import RetryBudget
 from router.http.admin.changes import ChangesApi
 from router.http.admin.drains import DrainsApi
 from router.http.admin.health import HealthApi
-from router.http.admin.plan import PlanApi
 from router.http.admin.probe import ProbeApi
 from router.http.admin.registry import RegistryApi
 from router.http.admin.status import Status
@@ -43,6 +43,7 @@ from router.http.admin.weather import WeatherApi
 from router.http.middleware import Admission
 from router.http.openai.chat import ChatDoor
 from router.http.openai.models import ModelsApi
+from router.http.openai.plan import PlanApi
 from router.http.routes import Handlers, application
 from router.http.server.connection import GuardRunner
 from router.http.server.early_reject import OverloadReject
@@ -230,12 +231,8 @@ async def _handlers(
     )
     service = Service(
         guards=guards,
-        attempts=attempts,
         queue=queue,
-        retries=RetryBudget(clock),
-        hedges=Hedges(guards.latency, clock),
-        events=base.events,
-        clock=clock,
+        parts=CallParts(attempts, base.events, clock, RetryBudget(clock), Hedges(guards.latency, clock)),
         rng=base.rng,
         dropped=_dropped,
     )

@@ -10,7 +10,6 @@ from router.core.clock import Clock
 from router.http.admin.changes import ChangesApi
 from router.http.admin.drains import DrainsApi
 from router.http.admin.health import HealthApi
-from router.http.admin.plan import PlanApi
 from router.http.admin.probe import ProbeApi
 from router.http.admin.registry import RegistryApi
 from router.http.admin.votes import VotesApi
@@ -19,6 +18,7 @@ from router.http.body import MAX_BODY_BYTES
 from router.http.middleware import Admission, identify, tell_errors
 from router.http.openai.chat import ChatDoor
 from router.http.openai.models import ModelsApi
+from router.http.openai.plan import PlanApi
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,7 @@ from typing import NamedTuple
 
 from adapters.errors import ErrorKind
 from adapters.types import ChatRequest
-from router.calls.calls import Calls, RunsAttempts
-from router.calls.hedging import Hedges
-from router.core.clock import Clock
+from router.calls.calls import CallParts, Calls
 from router.core.context import Options, RequestContext
 from router.core.decision import Choice, Decision, Refusal, RequestEnded, RequestOutcome
 from router.core.plan import Plan
@@ -25,8 +23,6 @@ from router.core.stages import Escalated, SeatsAsked
 from router.core.tasks import CancelReason, cancel_reason
 from router.core.vote import spent
 from router.guards.guards import Guards
-from router.guards.retry_budget import RetryBudget
-from router.observe.events import Hub
 from router.routing.escalation import is_due
 from router.routing.planner import Dropped, make_plan
 from router.routing.queue import QUEUE_S, Queue
@@ -54,24 +50,17 @@ class Service:
         self,
         *,
         guards: Guards,
-        attempts: RunsAttempts,
         queue: Queue,
-        retries: RetryBudget,
-        hedges: Hedges,
-        events: Hub,
-        clock: Clock,
+        parts: CallParts,
         rng: random.Random,
         dropped: Dropped,
     ) -> None:
         self._guards = guards
         self._queue = queue
-        self._events = events
-        self._clock = clock
+        self._parts = parts
+        self._clock = parts.clock
         self._rng = rng
         self._dropped = dropped
-        self._retries = retries
-        self._hedges = hedges
-        self._calls = partial(Calls, attempts=attempts, events=events, clock=clock, retries=retries, hedges=hedges)
         self._tried_at: dict[str, float] = {}  # seat id → when it was last asked ahead of its time
 
     def plan(self, registry: Registry, options: Options, request: ChatRequest, *, streamed: bool = False) -> Plan:
@@ -125,12 +114,13 @@ class Service:
         """The calls that this request may make; it counts towards the budgets of retries and hedges."""
         strategy = context.options.strategy
         hedge = context.registry.strategies[strategy].hedge
-        self._retries.request()
+        self._parts.retries.request()
         if hedge is not None:
-            self._hedges.request(hedge)
-        return self._calls(
+            self._parts.hedges.request(hedge)
+        return Calls(
             context,
             request,
+            self._parts,
             deliver=sink.deliver if context.stream else None,
             deferred=STRATEGIES[strategy].deferred or hedge is not None,
         )
@@ -222,7 +212,7 @@ class Service:
 
     def _ended(self, context: RequestContext, decision: Decision, outcome: RequestOutcome, status: int) -> None:
         duration_ms = (self._clock.monotonic() - context.began) * 1000
-        self._events.publish(RequestEnded(context, decision, outcome, status, duration_ms))
+        self._parts.events.publish(RequestEnded(context, decision, outcome, status, duration_ms))
 
 
 def _seats_asked(plan: Plan) -> SeatsAsked:

@@ -24,7 +24,7 @@ class Log(Protocol):
 
 
 class Recorder:
-    """Writes rows of what it hears. A deferred vote is written with its request, once it is known what it counted for."""
+    """Writes a row per event. A deferred vote is written with its request, once it is known what it counted for."""
 
     def __init__(self, log: Log, clock: Clock, *, replica: str, keep_payloads: bool) -> None:
         self._log = log

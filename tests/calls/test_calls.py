@@ -9,7 +9,7 @@ import pytest
 from adapters.errors import POLICY, ErrorKind, ProviderError
 from adapters.types import Answer
 from router.attempts.attempt import Attempt
-from router.calls.calls import Ask, Calls
+from router.calls.calls import Ask, CallParts, Calls
 from router.calls.hedging import Hedges
 from router.core.decision import Choice
 from router.core.vote import Vote
@@ -37,11 +37,7 @@ class Play:
         self.calls = Calls(
             context(clock, registry(), deadline_s=deadline_s),
             asking(),
-            attempts=self,
-            events=Hub(),
-            clock=clock,
-            retries=self.retries,
-            hedges=Hedges(LatencyTracker(clock), clock),
+            CallParts(self, Hub(), clock, self.retries, Hedges(LatencyTracker(clock), clock)),
         )
 
     async def run(self, asked: Attempt) -> Vote:

@@ -14,7 +14,7 @@ from typing import Any
 from adapters.errors import ErrorKind, ProviderError
 from adapters.types import NOTHING, Answer, ChatRequest, Delta
 from router.attempts.attempt import Attempt
-from router.calls.calls import Calls
+from router.calls.calls import CallParts, Calls
 from router.calls.hedging import Hedges
 from router.core.clock import Clock
 from router.core.context import Options, RequestContext
@@ -195,11 +195,7 @@ def calls_of(
     return Calls(
         asked,
         request,
-        attempts=attempts,
-        events=events,
-        clock=clock,
-        retries=retries,
-        hedges=hedges,
+        CallParts(attempts, events, clock, retries, hedges),
         deliver=deliver,
         deferred=deferred,
     )

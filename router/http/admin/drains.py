@@ -36,7 +36,7 @@ class Drains(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
+class _Drained:
     provider: Provider
     model: str | None
 
@@ -68,18 +68,18 @@ class DrainsApi:
     async def drain(self, request: web.Request) -> web.Response:
         """Takes out of service, for `for_s` seconds or until further notice; a longer drain is not made shorter."""
         registry, document = self._registry(), await _document(request, _DRAIN)
-        subject, reason, for_s = _subject(registry, document), _reason(document), _for_s(document)
+        subject, reason, for_s = _drained(registry, document), _reason(document), _for_s(document)
         self._drains.drain(subject.id, reason, None if for_s is None else self._clock.wall() + for_s)
         return json_response(self._now(registry, subject))
 
     async def undrain(self, request: web.Request) -> web.Response:
         """Puts back; refused keys, models gone and unpaid bills of it are forgotten too, so that it is tried again."""
         registry, document = self._registry(), await _document(request, _UNDRAIN)
-        subject = _subject(registry, document)
+        subject = _drained(registry, document)
         ended = self._drains.undrain(subject.id)
         return json_response({**self._now(registry, subject), "ended": ended})
 
-    def _now(self, registry: Registry, subject: _Subject) -> dict[str, Any]:
+    def _now(self, registry: Registry, subject: _Drained) -> dict[str, Any]:
         seats = [registry.seats[f"{subject.provider.id}/{model}"] for model in subject.models]
         models = [{"model": seat.model.id, **told(self._block(seat))} for seat in seats]
         return {"provider": subject.provider.id, "model": subject.model, "models": models}
@@ -99,7 +99,7 @@ async def _document(request: web.Request, fields: tuple[str, ...]) -> Mapping[st
     return document
 
 
-def _subject(registry: Registry, document: Mapping[str, Any]) -> _Subject:
+def _drained(registry: Registry, document: Mapping[str, Any]) -> _Drained:
     name = typed(document, "provider", str, "the name of a provider")
     if not name:
         raise invalid("provider is missing: it must be the name of a provider", "provider")
@@ -109,7 +109,7 @@ def _subject(registry: Registry, document: Mapping[str, Any]) -> _Subject:
     model = typed(document, "model", str, "the name of a model")
     if model is not None and model not in provider.models:
         raise _unknown("model", model, provider.models)
-    return _Subject(provider, model)
+    return _Drained(provider, model)
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> ApiError:

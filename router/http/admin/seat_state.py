@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from router.core.block import LEAKING, Block
-from router.core.clock import utc
+from router.core.clock import utc_text
 from router.core.registry import Registry, Seat
 from router.guards.guards import Guards
 from router.guards.limits.counters import LimitLeft
@@ -17,7 +17,7 @@ CLEAR = Block("clear", "")
 def told(block: Block | None) -> dict[str, Any]:
     """A state, why it is so, and until when; None is clear sky."""
     block = block or CLEAR
-    return {"state": block.state, "reason": block.reason, "until": moment(block.until)}
+    return {"state": block.state, "reason": block.reason, "until": utc_text(block.until)}
 
 
 def state_of(seat: Seat, guards: Guards) -> Block:
@@ -38,17 +38,12 @@ def conditions(seat: Seat, guards: Guards) -> dict[str, Any]:
         "limits": [_limit(limit) for limit in guards.ledger.left(seat)],
         "probe": {
             "verdict": verdict.verdict,
-            "at": moment(verdict.at),
+            "at": utc_text(verdict.at),
             "reason": verdict.reason,
             "latency_ms": verdict.latency_ms,
         },
         "doubt": guards.doubt(seat),
     }
-
-
-def moment(at: float | None) -> str | None:
-    """Unix time as ISO 8601 in UTC, to the second."""
-    return None if at is None else utc(at).isoformat(timespec="seconds")
 
 
 def _limit(limit: LimitLeft) -> dict[str, Any]:
@@ -57,5 +52,5 @@ def _limit(limit: LimitLeft) -> dict[str, Any]:
         "amount": limit.amount,
         "used": limit.used,
         "left": max(0.0, limit.amount - limit.used),
-        "resets_at": moment(limit.resets_at),
+        "resets_at": utc_text(limit.resets_at),
     }

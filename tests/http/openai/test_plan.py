@@ -17,7 +17,7 @@ from router.core.plan import Plan
 from router.core.registry import Registry, Seat
 from router.core.strategy_options import Strategy
 from router.core.tokens import text_tokens
-from router.http.admin.plan import PlanApi
+from router.http.openai.plan import PlanApi
 from router.routing.cost_ceiling import WorstCase, worst_case
 from router.routing.planner import make_plan
 from router.strategies.fusion.prompts import (

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from adapters.types import ChatRequest
+from router.core.clock import utc_text
 from router.core.context import Options
 from router.core.plan import Exclusion, Plan
 from router.core.registry import Registry, Seat
-from router.http.admin.seat_state import moment
 from router.http.body import json_response, read_json_body
 from router.http.openai.request import parse_chat
 from router.http.options import resolve_options
@@ -82,4 +82,4 @@ class PlanApi:
 
 def _excluded(exclusion: Exclusion) -> dict[str, Any]:
     told = exclusion.as_dict()
-    return {**told, "until": moment(told["until"])}
+    return {**told, "until": utc_text(told["until"])}
