@@ -20,7 +20,7 @@ _ALIVE_EVERY_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class MonitorPorts:
-    """What the monitor asks and tells. All but the two kinds of probes must be bounded in time by who hands them in.
+    """What the monitor asks and tells. Each call but the two kinds of probes must bound its own time.
 
     `probe` asks a model and `list_models` a provider; a `ProviderError` counts the same raised or returned.
     `lead` takes or extends the lease of the one replica that probes: a call every tick, so that a lease of ten ticks is

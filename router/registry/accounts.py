@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from adapters.types import Secret
 from router.registry.document import ProviderEntry
+from router.registry.placeholders import Lookup, Resolved, resolve
 from router.registry.problems import Finding
-from router.registry.references import Lookup, Resolved, resolve
 from router.registry.urls import normalise
 
 

@@ -24,7 +24,7 @@ from router.core.strategy_options import (
     VoteOptions,
     WalkOptions,
 )
-from router.registry.references import check_key_reference, check_references
+from router.registry.placeholders import check_key_reference, check_references
 from router.registry.values import (
     Amount,
     Duration,

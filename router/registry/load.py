@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from router.core.registry import Registry
-from router.registry import rules
+from router.registry import consistency
 from router.registry.accounts import Account, open_account
 from router.registry.build import build
+from router.registry.consistency import Adapters
 from router.registry.document import Document
 from router.registry.files import read_regular
+from router.registry.placeholders import Lookup, environment, nowhere
 from router.registry.problems import Finding, Problem, RegistryError
-from router.registry.references import Lookup, environment, nowhere
-from router.registry.rules import Adapters
 from router.registry.shape import read_document
 from router.registry.strict_yaml import Tree, read_yaml
 
@@ -120,13 +120,13 @@ def _examine(tree: Tree, adapters: Adapters, lookup: Lookup) -> tuple[Document |
     if not isinstance(tree.data, dict):
         tree.problem(tree.at(()), "the file must be a mapping that begins with 'version: 1'")
         return None, {}
-    tree.add(rules.stray_references(tree.data))
+    tree.add(consistency.stray_references(tree.data))
     document, whole = read_document(tree)
     if document is None:
         return None, {}
-    tree.add(rules.references(document, adapters))
+    tree.add(consistency.references(document, adapters))
     if whole and not tree.broken:
-        tree.add(rules.completeness(document, adapters))
+        tree.add(consistency.completeness(document, adapters))
     accounts = {}
     for name, provider in document.providers.items():
         accounts[name], findings = open_account(name, provider, adapters.get(provider.adapter, ""), lookup)

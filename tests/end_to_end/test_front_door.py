@@ -66,7 +66,7 @@ async def test_three_seats_two_fail_and_the_third_answers_one_clean_stream(
     assert reply.headers["X-Quorum-Provider"] == "p3"
 
     logged = await quorum.recorded(reply)
-    assert logged["outcome"] == "ok"
+    assert (logged["outcome"], logged["api"], logged["request_model"]) == ("ok", "chat.completions", "ranked-fallback")
     assert logged["provider"] == "p3"
     told = [(v["seq"], v["provider"], v["outcome"], v["error_type"], v["http_status"]) for v in logged["votes"]]
     assert told == [

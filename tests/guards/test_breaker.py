@@ -25,7 +25,7 @@ SEAT, NEIGHBOUR = HOME.seats["alpha/small"], HOME.seats["alpha/fresh"]
 TOTAL_S = SEAT.timeouts.total_s
 DAY = 86400.0
 STEADY = random.Random()
-STEADY.uniform = lambda a, b: (a + b) / 2  # type: ignore[method-assign]  # rests without jitter
+STEADY.uniform = lambda a, b: (a + b) / 2  # type: ignore[method-assign]  # open times without jitter
 
 
 class Bench:
@@ -59,7 +59,7 @@ class Bench:
         return made
 
     def break_(self, seat: Seat = SEAT) -> None:
-        """Fails until the seat rests."""
+        """Fails until the breaker opens."""
         self.calls(["failure"] * 100, seat)
         assert self.breakers.state(seat.id) == "open"
 

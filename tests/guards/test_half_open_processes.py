@@ -1,4 +1,4 @@
-"""A broken seat has rested, and a crowd comes at once: each process lets one call through, and nobody is the worse."""
+"""A breaker is half-open when a crowd comes at once: each process admits one trial, and no request is the worse."""
 
 from __future__ import annotations
 

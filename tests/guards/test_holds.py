@@ -1,4 +1,4 @@
-"""What each kind of failure makes of a seat, for how long, and who is told."""
+"""Which hold each kind of failure places on a seat, for how long, and which events tell about it."""
 
 from __future__ import annotations
 

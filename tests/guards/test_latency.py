@@ -1,5 +1,5 @@
-"""Seats that fall silent or slow are avoided after few victims, ordinary jitter is not held against them, and all of
-them get their place back."""
+"""Seats that fall silent or slow are avoided after few victims, ordinary jitter raises no doubt, and every seat that
+recovers gets its share back."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What stands before aiohttp's handlers: connections, framing, early rejects, load shedding."""
+"""Connections ahead of aiohttp's handlers: timeouts, request framing, early reject and load shedding."""

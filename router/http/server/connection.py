@@ -1,8 +1,8 @@
-"""One HTTP connection under bounds: slow headers, slow readers, too many connections, malformed requests.
+"""One HTTP/1.1 connection, bounded against slow headers (slowloris), slow readers, floods and malformed requests.
 
-aiohttp has no such bounds, so this relies on internals of aiohttp 3.14 (`_connections`, `_request_count`, `_waiter`,
-`_next_keepalive_close_time`, `_handle`, `_make_request`), which is why `pyproject.toml` pins that version;
-`tests/http/server/test_connection.py` holds the behaviour.
+aiohttp has none of these bounds and no hook for them. So this module relies on internals of aiohttp 3.14
+(`_connections`, `_request_count`, `_waiter`, `_next_keepalive_close_time`, `_handle`, `_make_request`);
+`pyproject.toml` pins that version, and `tests/http/server/test_connection.py` checks the behaviour.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from router.http.errors import ApiError, error_response
 from router.http.server.delayed_reject import DELAY_S, DelayedRejects
 from router.http.server.framing import Framing
 
-HEADER_TIMEOUT_S = 10.0
-SEND_TIMEOUT_S = 60.0  # for the caller to take a response that is complete
-IDLE_TIMEOUT_S = 75.0  # between two requests on one connection; above the keep-alive of common load balancers
-MAX_CONNECTIONS = 8_000  # two sockets a request stay within a usual limit of 20,000 open files
-_DELAY_UNTIL_FULL = 0.5  # beyond this share, connections that wait for a refusal could take the places of others
-_MAX_UNREAD_BYTES = 64 * 1024  # of refusals that a caller does not read
+HEADER_TIMEOUT_S = 10.0  # from the first byte of the headers to the last; a slowloris client never sends the last
+SEND_TIMEOUT_S = 60.0  # for the caller to read a complete response; as long as nginx's default `send_timeout`
+IDLE_TIMEOUT_S = 75.0  # keep-alive; above the 60 s of common load balancers, so that no request meets a closing socket
+MAX_CONNECTIONS = 8_000  # a request needs two sockets, its caller's and a provider's; 20,000 open files are a usual limit
+_DELAY_UNTIL_FULL = 0.5  # share of the connections; above it none is kept waiting for a refusal, as others need the room
+_MAX_UNREAD_BYTES = 64 * 1024  # of refusals that a caller does not read, before its connection is aborted
 
 
 class EarlyReject(Protocol):
-    """Rejects a request as soon as its head has come, before anything of it is parsed or its body is read."""
+    """Admission control at the connection: a request is rejected on its head, before parsing it or reading its body."""
 
     def watches(self, line: bytes) -> bool:
-        """Whether a request with this request line takes a place, and so may be rejected."""
+        """Whether this request line (without CRLF) is subject to admission control."""
 
     def enter(self) -> bytes | None:
-        """Takes a place for a request, to be given back by `leave`; else the whole response that rejects it."""
+        """Reserves an in-flight slot, to be freed by `leave`; without a free slot, returns the rejecting response."""
 
     def leave(self) -> None:
-        """Gives a place back: the request has been answered, or its caller has gone."""
+        """Frees the slot: the request has been answered, or its caller has disconnected."""
 
 
 class _Handler(RequestHandler):
-    """A connection that is aborted when headers, once begun, or the reading of a response take too long."""
+    """A connection that is aborted when its caller is too slow to send headers or to read a response."""
 
     __slots__ = (
         "_answered",
@@ -67,9 +67,9 @@ class _Handler(RequestHandler):
         self._framing = Framing()
         self._answered = 0
         self._server = manager
-        self._delayed: bytes | None = None  # a refusal that has not been sent yet
-        self._refused = False  # the request under way was rejected, and the rest of it is dropped when it comes
-        self.entered = False  # the request under way took a place
+        self._delayed: bytes | None = None  # a refusal that waits for its delay
+        self._refused = False  # the current request was rejected; its remaining bytes are dropped as they arrive
+        self.entered = False  # the current request holds an in-flight slot
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -88,12 +88,12 @@ class _Handler(RequestHandler):
         if self._request_count > before:
             self._disarm()
         elif self._header_timer is None and self._waiter is not None and not self._waiter.done():
-            self._arm()  # no request is being served: this is the beginning of the next one
+            self._arm()  # the connection was idle, so these bytes begin the next request
 
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Sends what is left of a response; a caller who does not read it in time loses the connection."""
+        """Sends the rest of a response; aborts the connection if the caller does not read it in time."""
         timer = self._loop.call_later(self._send_timeout_s, self._abort)
         try:
             return await super().finish_response(request, resp, start_time)
@@ -110,9 +110,9 @@ class _Handler(RequestHandler):
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answers what aiohttp could not parse with our error object; logs no stack, since anyone can send it."""
+        """Answers an unparsable request with our error object; logs no stack trace, or any client could fill the log."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the response has begun, an error cannot follow it")
+            raise ConnectionError("the response has already begun, so no error response can be sent")
         if exc is not None and status >= 500:
             structlog.get_logger().error("connection_bug", error=f"{type(exc).__name__}: {exc}")
         reason = (message or "").strip().splitlines()
@@ -121,23 +121,24 @@ class _Handler(RequestHandler):
         return error_response(ApiError(status, "bad_http", f"not an HTTP request this server accepts{said}"), "")
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Logs unforeseen exceptions; a body that is not encoded as its headers say has been answered already."""
+        """Logs unexpected exceptions; a body that contradicts its encoding headers has been answered with a 400."""
         if not isinstance(kwargs.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*args, **kwargs)
 
     def force_close_after_response(self) -> None:
-        """No further request is taken from this connection."""
+        """Closes the connection after the current response, whatever pipelined requests follow."""
         self.keep_alive(False)
         self._close = True
 
     def _admit(self, reject: EarlyReject, data: bytes) -> bytes:
-        """The bytes left to parse: those of a rejected request are dropped, at a fiftieth of what parsing costs."""
+        """Returns the bytes left to parse; dropping those of a rejected request costs a fiftieth of parsing them."""
         if self._refused:
             data = self._framing.skip(data)
             self._end_refusal_if_all_came()
         if data:
-            self._send_refusal()  # before anything else is answered
-        # A refusal must not overtake an answer: all requests before it have to be answered.
+            self._send_refusal()  # further bytes begin another request, whose response must follow this one
+        # Responses go out in the order of their requests (RFC 9112, section 9.3.2): while an earlier one is due, a
+        # refusal written here would overtake it, so the request is left to the middleware.
         if not data or not self._framing.begins(data) or self._answered < self._request_count:
             return data
         if not reject.watches(data[: data.index(b"\r")]):
@@ -153,7 +154,7 @@ class _Handler(RequestHandler):
         self._refused = True
         self._end_refusal_if_all_came()
         if self._refused and self._header_timer is None:
-            self._arm()
+            self._arm()  # bounds the arrival of the rest of the request too
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         self._delayed = refusal
         if self._server.delayed_rejects is None or self._server.fullness > _DELAY_UNTIL_FULL:
@@ -192,12 +193,12 @@ class _Handler(RequestHandler):
 
 
 def entered(request: web.Request) -> bool:
-    """Whether the connection has taken a place for this request already."""
+    """Whether the connection already holds an in-flight slot for this request, so that no second one is reserved."""
     return isinstance(request.protocol, _Handler) and request.protocol.entered
 
 
 class GuardServer(web.Server):
-    """aiohttp's server with `_Handler` for each connection, and a bound on their number."""
+    """aiohttp's server with a `_Handler` for each connection and a limit on open connections."""
 
     def __init__(
         self,
@@ -218,11 +219,11 @@ class GuardServer(web.Server):
 
     @property
     def fullness(self) -> float:
-        """The share of the connections allowed that are open, from 0 to 1."""
+        """Open connections as a share of `max_connections`, 0 to 1."""
         return len(self._connections) / self.max_connections
 
     def pre_shutdown(self) -> None:
-        """Ends idle connections, and sends every delayed refusal first."""
+        """Sends every delayed refusal, then closes idle connections."""
         if self.delayed_rejects is not None:
             self.delayed_rejects.run_all()
         super().pre_shutdown()
@@ -232,7 +233,11 @@ class GuardServer(web.Server):
 
 
 class GuardRunner(web.AppRunner):
-    """aiohttp's runner on a `GuardServer`. A disconnect cancels the handler, so that upstream calls end too."""
+    """aiohttp's runner for a `GuardServer`.
+
+    A disconnect cancels the handler, so that the calls to providers end with it. There is no access log: each request
+    has its own structured line.
+    """
 
     __slots__ = ("_early_reject", "_header_timeout_s", "_max_connections", "_reject_delay_s", "_send_timeout_s")
 

@@ -1,7 +1,7 @@
-"""Delays refusals for half a second: a client that is rejected at once retries at once.
+"""Delays refusals by half a second, since clients that are rejected at once retry at once.
 
-A refusal costs about a twentieth of an answer, so a load of ten times the capacity would spend nearly half of it on
-refusals alone. Clients that wait for their refusal ask less often.
+A refusal costs about a twentieth of an answer: at ten times the capacity, refusals alone would take nearly half of it.
+A client that waits for its refusal sends fewer requests, so the delay is backpressure.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-DELAY_S = 0.5  # little beside the second or more that `Retry-After` says
-_TICK_S = 0.01
+DELAY_S = 0.5  # little beside the `Retry-After` of 1 s or more
+_TICK_S = 0.01  # refusals that fall due within one tick share a timer
 
 
 class DelayedRejects:
@@ -24,13 +24,13 @@ class DelayedRejects:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, send: Callable[[], None]) -> None:
-        """Calls `send` later."""
+        """Schedules `send`; it must not raise."""
         self._waiting.append((self._loop.time() + self._delay_s, send))
         if self._timer is None:
             self._timer = self._loop.call_later(self._delay_s, self._run_due)
 
     def run_all(self) -> None:
-        """Calls everything that waits, now."""
+        """Calls every pending `send` now, before connections are closed."""
         while self._waiting:
             self._waiting.popleft()[1]()
 

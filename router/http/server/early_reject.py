@@ -1,4 +1,4 @@
-"""Rejects requests at the connection, before anything of them is parsed, while the daemon is overloaded."""
+"""Rejects requests at the connection, before they are parsed, while the daemon is overloaded."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from router.http.errors import ApiError
 from router.http.server.load_shedding import RETRY_AFTER_S, Gate
 from router.observe.metrics import Metrics
 
-GATED_PATHS = frozenset({"/v1/chat/completions"})  # what asks providers; operators' requests are never rejected
+GATED_PATHS = frozenset({"/v1/chat/completions"})  # requests that call providers; operators' are never rejected
 _GATED_LINES = frozenset(f"POST {path} HTTP/1.1".encode() for path in GATED_PATHS)
 
 
 class OverloadReject:
-    """The `EarlyReject` of a connection: asks the gate for a place, and has the refusals ready as bytes."""
+    """The `EarlyReject` that asks the load-shedding gate; its refusals are prebuilt bytes."""
 
     def __init__(self, gate: Gate, metrics: Metrics, clock: Clock) -> None:
         self._gate = gate
         self._metrics = metrics
-        # No log or table has a row for a rejected request, so its id need only be unique.
+        # A rejected request has no row in any log or table, so its id only has to be unique: counting suffices.
         stem = new_id(clock)[:24]
         self._ids = (f"{stem}{number:012x}".encode() for number in itertools.count())
 
     def watches(self, line: bytes) -> bool:
-        """Whether a request with this request line takes a place, and so may be rejected."""
+        """Whether this request line (without CRLF) is subject to admission control."""
         return line in _GATED_LINES
 
     def enter(self) -> bytes | None:
-        """Takes a place for a request, to be given back by `leave`; else the whole response that rejects it."""
+        """Reserves an in-flight slot, to be freed by `leave`; without a free slot, returns the rejecting response."""
         if self._gate.enter():
             return None
         self._metrics.shed.inc()
         return _REFUSALS[self._gate.retry_after_s()].replace(_AN_ID, next(self._ids))
 
     def leave(self) -> None:
-        """Gives a place back: the request has been answered, or its caller has gone."""
+        """Frees the slot: the request has been answered, or its caller has disconnected."""
         self._gate.leave()
 
 
 def overloaded(retry_after_s: int) -> ApiError:
-    """The error of a request that is rejected since the daemon is overloaded."""
-    message = "this daemon is overloaded; retry after the seconds in Retry-After"
+    """The error of a request that is rejected because the daemon is overloaded."""
+    message = "the daemon is overloaded; retry after the number of seconds in the Retry-After header"
     return ApiError(503, "overloaded", message, retry_after_s=retry_after_s)
 
 
@@ -57,4 +57,4 @@ def _refusal(request_id: str, error: ApiError) -> bytes:
 
 _AN_ID = b"00000000-0000-0000-0000-000000000000"
 _REFUSALS = {seconds: _refusal(_AN_ID.decode(), overloaded(seconds)) for seconds in RETRY_AFTER_S}
-"""Made in advance, by seconds to wait: under overload thousands are needed."""
+"""Complete responses by `Retry-After` seconds, built in advance since an overload needs thousands of them."""

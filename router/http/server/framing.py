@@ -1,18 +1,20 @@
-"""Finds where a request ends on its connection from its head alone, without parsing it, where that is unambiguous."""
+"""Finds the end of a request on its connection from its head, without parsing it, where that is unambiguous."""
 
 from __future__ import annotations
 
 import re
 
+# Chunked bodies, `100-continue`, upgrades and closing connections need a real parser.
 _ODD = re.compile(rb"\r\n(?:transfer-|expect|upgrade|connection: close)")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?:\r\n|\Z)")
 
 
 def request_bytes(data: bytes) -> int | None:
-    """The length in bytes of the request that `data` begins with, head and body; None where only a parser can tell.
+    """The length in bytes, head and body, of the request at the start of `data`; None if only a real parser can tell.
 
-    Whatever two parsers could read differently is left to the real one: cutting a request in the wrong place would be
-    request smuggling (RFC 9112, section 11.2).
+    Framing that two parsers could read differently (RFC 9112, section 6.3: `Transfer-Encoding`, several
+    `Content-Length`, bare LF) is left to the real parser: cutting at the wrong byte would be request smuggling
+    (RFC 9112, section 11.2).
     """
     end = data.find(b"\r\n\r\n")
     if end < 0:
@@ -28,7 +30,10 @@ def request_bytes(data: bytes) -> int | None:
 
 
 class Framing:
-    """Tracks where requests begin and end on one connection; `plain` is False from where only a parser can tell."""
+    """Tracks request boundaries on one connection.
+
+    `plain` turns False, for good, at the first request whose end only a real parser can find.
+    """
 
     __slots__ = ("_owed_bytes", "plain")
 
@@ -38,11 +43,11 @@ class Framing:
 
     @property
     def ended(self) -> bool:
-        """Whether all of the last request has come."""
+        """Whether the last request has arrived completely."""
         return self._owed_bytes == 0
 
     def begins(self, data: bytes) -> bool:
-        """Takes the next bytes; True if they are the beginning of one request, or all of it."""
+        """Consumes the next bytes; True if they are the beginning of a request, or exactly one whole request."""
         begins = self.ended
         if begins:
             self._owed_bytes = request_bytes(data) or -1
@@ -51,7 +56,7 @@ class Framing:
         return begins and self.plain
 
     def skip(self, data: bytes) -> bytes:
-        """Takes the next bytes without those that are still of the last request, and gives what is left of them."""
+        """Consumes what `data` still holds of the last request, and returns the bytes after it."""
         left = data[self._owed_bytes :]
         self._owed_bytes -= len(data) - len(left)
         return left

@@ -1,7 +1,7 @@
-"""Load shedding: bounds the requests in flight, so that those admitted are answered as fast as ever.
+"""Load shedding: bounds the requests in flight, so that an overload does not slow down the admitted ones.
 
-Three things bound them: their number; the lag of the event loop, since a loop that is late has more to compute than
-time for it, and everything waits, health checks included; and memory near its limit, which would end in a kill.
+There are three bounds: the number of requests in flight; the lag of the event loop, since a late loop has more work
+than time and delays everything, health checks included; and memory near its limit, where the kernel kills the process.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from router.core.events import SheddingChanged
 
 MAX_INFLIGHT = 4_000
 SAMPLE_S = 0.1
-LATE_S = 0.1  # a request takes a few turns of the loop: when each is longer than this, no answer is quick
-PATIENCE_S = 2.0  # of lag in consecutive samples, summed, before requests are rejected: a burst is served
-RETRY_AFTER_S = range(1, 6)  # drawn at random, so that clients do not retry in step
+LATE_S = 0.1  # lag; a request takes a few turns of the loop, so with turns longer than this no answer is quick
+PATIENCE_S = 2.0  # of lag, summed over consecutive samples, before requests are rejected: a short burst is served
+RETRY_AFTER_S = range(1, 6)  # drawn at random (jitter), so that clients do not retry in step
 CALM_S = 5.0  # without lag, or without a refusal, before an overload counts as over
-_PATIENCE_SAMPLES = 3
-_GOAL_S = 0.03  # under overload the lag is kept between half of this and this, so that health checks are quick
-_LEAST_INFLIGHT = 8
+_PATIENCE_SAMPLES = 3  # one long pause, whatever its length, is not an overload
+_GOAL_S = 0.03  # target: under overload the lag is kept between half of this and this, so that health checks are quick
+_LEAST_INFLIGHT = 8  # the limit never falls to 0: only finished requests show that the overload is over
 _MEMORY_EVERY_S = 1.0
-_MEMORY_HIGH, _MEMORY_FULL = 0.85, 0.95
+_MEMORY_HIGH, _MEMORY_FULL = 0.85, 0.95  # used share of the memory: where shedding begins, where nothing is admitted
 
 Reason = Literal["full", "lag", "memory"]
 
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyLimit:
-    """How many requests may be in flight, derived from the lag of the event loop; `limit` None: any number.
+    """An adaptive concurrency limit: requests in flight, derived from the lag of the event loop; None is no limit.
 
     It bounds concurrency, not the rate: each answer makes room for one request, so the loop is never left idle.
-    `lags_s` are the last samples that still count, `late_at` (monotonic) is when the loop was last too late under a
-    limit.
+    `lags_s` holds the recent samples that still count, in seconds; `late_at` is the monotonic time in seconds of the
+    last lag above the target while a limit was in force.
     """
 
     limit: int | None = None
@@ -44,13 +44,13 @@ class ConcurrencyLimit:
     late_at: float = 0.0
 
     def after(self, now_s: float, lag_s: float, inflight: int) -> ConcurrencyLimit:
-        """The limit after one more sample: at the monotonic time `now_s` a timer fired `lag_s` late."""
+        """The limit after one more sample: at monotonic time `now_s` a timer fired `lag_s` seconds late."""
         if self.limit is None:
             lags_s = (*self.lags_s, lag_s) if lag_s > LATE_S else ()
             if len(lags_s) < _PATIENCE_SAMPLES or sum(lags_s) < PATIENCE_S:
                 return ConcurrencyLimit(lags_s=lags_s)
             return ConcurrencyLimit(_narrowed(inflight, lag_s), (lag_s,), now_s)
-        steady_s = min(*self.lags_s, lag_s)  # one long turn, as of the garbage collector, is no load
+        steady_s = min(*self.lags_s, lag_s)  # a single long turn, such as a garbage collection, is not load
         if steady_s > _GOAL_S:
             return ConcurrencyLimit(_narrowed(min(self.limit, inflight), steady_s), (lag_s,), now_s)
         if now_s - self.late_at >= CALM_S and inflight < self.limit:
@@ -60,19 +60,20 @@ class ConcurrencyLimit:
 
 
 def _narrowed(inflight: int, lag_s: float) -> int:
+    """A lower limit, in proportion to how far the lag exceeds its target; at most a cut to a quarter per sample."""
     return max(_LEAST_INFLIGHT, int(inflight * max(0.25, _GOAL_S / lag_s)))
 
 
 def memory_admits(share: float) -> float:
-    """The share of new requests to admit when this share of the memory is used: all up to 85 %, none from 95 % on."""
+    """The share of new requests to admit at this memory usage: 1 up to 85 %, then falling evenly to 0 at 95 %."""
     return min(1.0, max(0.0, (_MEMORY_FULL - share) / (_MEMORY_FULL - _MEMORY_HIGH)))
 
 
 class Gate:
-    """Admits requests while there is capacity: counts those in flight, and samples the load as long as `run` runs.
+    """Admission control: counts the requests in flight and admits another one while there is capacity.
 
-    `memory_share` reads which share of this process's memory is used, from 0 to 1; `publish` hears when
-    rejecting begins and when it is over.
+    `run` samples the load. `memory_share` returns the used share of this process's memory, 0 to 1; `publish` receives
+    an event when shedding begins and when it ends.
     """
 
     def __init__(
@@ -102,11 +103,11 @@ class Gate:
 
     @property
     def shedding(self) -> bool:
-        """Whether requests have been rejected within the last seconds."""
+        """Whether an overload is in progress: a request was rejected less than `CALM_S` seconds ago."""
         return self._reason is not None
 
     def state(self) -> Mapping[str, Any]:
-        """The load as `/healthz` shows it."""
+        """The load as `/healthz` reports it."""
         return {
             "shedding": self.shedding,
             "inflight": self._inside,
@@ -116,7 +117,7 @@ class Gate:
         }
 
     def enter(self) -> bool:
-        """Takes a place for a request, to be given back by `leave`; False if it is to be rejected."""
+        """Reserves an in-flight slot, to be freed by `leave`; False if the request must be rejected."""
         reason = self._reason_against()
         if reason is None:
             self._inside += 1
@@ -129,15 +130,15 @@ class Gate:
         return False
 
     def leave(self) -> None:
-        """Gives a place back."""
+        """Frees a slot."""
         self._inside -= 1
 
     def retry_after_s(self) -> int:
-        """Seconds after which a rejected caller should retry."""
+        """The `Retry-After` of a rejected caller in seconds, at random from `RETRY_AFTER_S`."""
         return RETRY_AFTER_S[int(self._rng.random() * len(RETRY_AFTER_S))]
 
     async def run(self) -> None:
-        """Samples the load until it is cancelled."""
+        """Samples lag and memory every `SAMPLE_S` seconds, until cancelled."""
         while True:
             due = self._clock.monotonic() + SAMPLE_S
             await self._sleep(SAMPLE_S)
