@@ -1,1 +1,1 @@
-"""The HTTP doors: wire in, wire out. Nothing below this room knows that HTTP exists."""
+"""HTTP endpoints: translation between each wire format and the core's values. No lower room depends on HTTP."""

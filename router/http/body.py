@@ -1,4 +1,4 @@
-"""JSON in and out: a request's body under bounds of size, time and kind, and a response of any document."""
+"""JSON in and out: request bodies under limits of size, time and media type; JSON responses."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ from aiohttp import web
 from router.http.errors import ApiError
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-BODY_TIMEOUT_S = 30.0
+BODY_TIMEOUT_S = 30.0  # for a whole body; a slow upload holds an in-flight slot all the while
 
 
 async def read_json_body(request: web.Request, *, timeout_s: float = BODY_TIMEOUT_S) -> bytes:
-    """The whole body, unparsed; raises `ApiError` 415 for another kind, 413 when too large, 408 when too slow."""
+    """The whole body, unparsed.
+
+    Raises `ApiError`: 415 for another media type than JSON, 413 for a body above `MAX_BODY_BYTES`, 408 for one that
+    takes longer than `timeout_s`, 400 for a broken encoding.
+    """
     if request.content_type != "application/json":
         raise ApiError(415, "unsupported_media_type", "Content-Type must be application/json")
     try:
-        if request.content.is_eof():  # all of it came with the head, as nearly always
+        if request.content.is_eof():  # the body arrived with the head, as it nearly always does: no timer is needed
             return _bounded(request.content.read_nowait())
         async with asyncio.timeout(timeout_s):
             return await request.read()
     except TimeoutError:
-        raise ApiError(408, "request_timeout", f"the body did not arrive within {timeout_s:g} s") from None
+        raise ApiError(408, "request_timeout", f"the request body did not arrive within {timeout_s:g} s") from None
     except web.HTTPRequestEntityTooLarge:
         raise _too_large() from None
     except web.RequestPayloadError:
-        raise ApiError(400, "invalid_body", "the body is not encoded as its headers say") from None
+        message = "the body does not match its Content-Encoding or Transfer-Encoding header"
+        raise ApiError(400, "invalid_body", message) from None
 
 
 def _bounded(body: bytes) -> bytes:
@@ -42,5 +47,5 @@ def _too_large() -> ApiError:
 
 
 def json_response(document: Any, status: int = 200) -> web.Response:
-    """A JSON answer; whatever JSON has no word for is written as text."""
+    """A JSON response; a value without a JSON type, such as a `Decimal`, is written as a string."""
     return web.Response(status=status, body=orjson.dumps(document, default=str), content_type="application/json")

@@ -1,4 +1,4 @@
-"""Errors towards callers: OpenAI's error object with every attempt, and the mapping from what happened to it."""
+"""Errors sent to callers: OpenAI's error object with every attempt, and the mapping from failures to errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_
 
 
 class ApiError(Exception):
-    """An error with its HTTP status, a code from the interface, and one sentence for a person."""
+    """An error with its HTTP status, its documented `code` (docs/http.md) and one sentence for people.
+
+    `param` names the field at fault; `retry_after_s` and `should_retry` become headers, None where unknown.
+    """
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class ApiError(Exception):
         self.votes = tuple(votes)
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """OpenAI's error object; `attempts` lists every call: provider, model, error type, HTTP status and duration."""
+        """OpenAI's error object with two more fields: the request's id, and `attempts`, one entry for every call."""
         return {
             "error": {
                 "message": self.message,
@@ -59,7 +62,7 @@ class ApiError(Exception):
         }
 
     def headers(self) -> dict[str, str]:
-        """`Retry-After` in whole seconds, and the SDKs' `x-should-retry`, where they are known."""
+        """`Retry-After` in whole seconds (RFC 9110, section 10.2.3), and `x-should-retry`, which OpenAI's SDKs obey."""
         headers = {}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(min(max(1, math.ceil(self.retry_after_s)), MAX_RETRY_AFTER_S))
@@ -79,7 +82,7 @@ def _attempt(vote: Vote) -> dict[str, Any]:
 
 
 def error_response(error: ApiError, request_id: str, headers: Mapping[str, str] = NOTHING) -> web.Response:
-    """The error as a whole HTTP response."""
+    """The error as a complete HTTP response."""
     return web.Response(
         status=error.status,
         body=orjson.dumps(error.body(request_id)),
@@ -88,7 +91,7 @@ def error_response(error: ApiError, request_id: str, headers: Mapping[str, str] 
     )
 
 
-# --- from what happened to what the caller is told -------------------------------------------------------------------
+# --- from failures to errors -----------------------------------------------------------------------------------------
 
 _SENTENCE: Mapping[ErrorKind, str] = {
     ErrorKind.RATE_LIMITED: "every model that could answer is rate limited now",
@@ -97,15 +100,16 @@ _SENTENCE: Mapping[ErrorKind, str] = {
     ErrorKind.CONTENT_FILTER: "the provider's content filter stopped the request",
     ErrorKind.INVALID_REQUEST: "the provider refused the request as invalid",
 }
-# A retry by the client repeats what we have just done, except where time alone may help.
+# `x-should-retry`: after failover has failed (502, 504), a client's retry would repeat all of it, the bill included; a
+# limit or a shortage (429, 503) may pass with time.
 _CLIENT_MAY_RETRY: Mapping[int, bool | None] = {429: None, 503: None, 502: False, 504: False}
 _REFUSAL_STATUS: Mapping[RefusalCode, int] = {"free_text_vote": 422, "no_quorum": 503, "cancelled": 499}
-"""What we ourselves refuse, whatever the providers did."""
-_SHOWN_EXCLUSIONS = 6
+"""Refusals of the router itself, not of a provider; 499 is nginx's code for a caller that closed the connection."""
+_SHOWN_EXCLUSIONS = 6  # keeps the message readable; `/v1/plan` lists all of them
 
 
 def from_decision(decision: Decision) -> ApiError:
-    """The caller's error where a decision has no answer."""
+    """The error of a decision that has no answer."""
     error, options = decision.choice.error, decision.plan.options
     match error:
         case Refusal(code="no_seat"):
@@ -123,7 +127,11 @@ def from_decision(decision: Decision) -> ApiError:
 
 
 def from_failure(error: ProviderError, votes: tuple[Vote, ...], wait_s: float | None) -> ApiError:
-    """The caller's error when the last attempt failed with `error`; `wait_s` is the earliest moment a seat is free."""
+    """The error of a request whose last attempt failed with `error`.
+
+    `wait_s` is the time in seconds until a seat is free, None if unknown; it takes precedence over the provider's own
+    `Retry-After`, which concerns one seat only.
+    """
     policy = POLICY[error.kind]
     sentence = _SENTENCE.get(error.kind, f"no provider answered, {len(votes)} attempt(s) were made")
     last = f"; the last said: {error.message}" if votes else f": {error.message}"
@@ -139,7 +147,11 @@ def from_failure(error: ProviderError, votes: tuple[Vote, ...], wait_s: float | 
 
 
 def from_exclusions(excluded: tuple[Exclusion, ...], subject: str, wait_s: float | None) -> ApiError:
-    """The caller's error when a plan has no seat: what each model of `subject` lacks, and when the first is free."""
+    """The error of a plan without seats: the reason at each model of `subject`.
+
+    400 or 422 if no model can ever take the request, 429 if limits are the only reason, else 503; `wait_s` is the time
+    in seconds until the first model is free, None if unknown.
+    """
     blocks = [exclusion.block for exclusion in excluded if exclusion.block]
     reasons = "; ".join(f"{exclusion.seat.id}: {exclusion.reason}" for exclusion in excluded[:_SHOWN_EXCLUSIONS])
     more = f"; and {len(excluded) - _SHOWN_EXCLUSIONS} more" if len(excluded) > _SHOWN_EXCLUSIONS else ""

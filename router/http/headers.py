@@ -1,4 +1,4 @@
-"""The headers that every answer carries once its facts are known, whatever its door."""
+"""Response headers that all endpoints share: the request's id, and how it was routed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ def route_headers(
     model: str | None = None,
     dropped: Iterable[str] = (),
 ) -> dict[str, str]:
-    """`X-Request-Id` and `X-Quorum-*`; `plan` is the one that was decided by, where that is known already."""
+    """`X-Request-Id` and `X-Quorum-*`, as far as the values are known.
+
+    `plan` is the plan behind the decision: after an escalation its strategy and tier differ from the context's.
+    """
     options = context.options if plan is None else plan.options
     headers = {
         "X-Request-Id": context.id,
@@ -37,7 +40,7 @@ def route_headers(
 
 
 def _safe(text: str, limit: int) -> str:
-    """What comes from outside, as far as it is safe in a header."""
+    """Text from outside, reduced to printable ASCII and `limit` characters: CR or LF would inject a header."""
     cut = text[:limit]
     if cut.isascii() and cut.isprintable():
         return cut

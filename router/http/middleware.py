@@ -1,4 +1,4 @@
-"""Middlewares, in the order in which a request passes them: an id, the one place for errors, admission."""
+"""Middlewares, outermost first: request id, error responses, admission control."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from router.http.server.early_reject import GATED_PATHS, overloaded
 from router.http.server.load_shedding import Gate
 from router.observe.metrics import Metrics
 
-# The gate logs these in two lines, and a daemon that stops says so: under overload there is no time for a line each.
+# Rejections that get no log line each, since an overload has no time for that: the gate logs when it begins and ends
+# shedding, and the daemon when it stops.
 _TOLD_TOGETHER = frozenset({"overloaded", "draining"})
-_LAST_WORDS_S = 2.0  # for telling the callers of cancelled requests why
+_LAST_WORDS_S = 2.0  # for cancelled requests to send their error response
 _SAFE_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
 
 def identify(clock: Clock) -> Middleware:
-    """Gives each request an id of ours; an id that a caller sends is never used."""
+    """Assigns each request an id of ours; a caller's `X-Request-Id` is ignored, since ids are keys of the vote log."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -41,13 +42,14 @@ def identify(clock: Clock) -> Middleware:
 
 @web.middleware
 async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns exceptions into responses, in this one place. An unforeseen one is a 500 whose id stands in the log."""
+    """Turns exceptions into error responses, in this one place. An unexpected one is logged and becomes a 500."""
     request_id = request[REQUEST_ID]
     try:
-        # Old probes of load balancers speak HTTP/1.0, which knows no Host.
+        # A missing or invalid Host gets a 400 (RFC 9112, section 3.2). HTTP/1.0, which old load balancers use for
+        # their health checks, has no Host.
         host = request.headers.get("Host", "unnamed" if request.version == HttpVersion10 else "")
         if not _SAFE_HOST.fullmatch(host):
-            raise ApiError(400, "bad_http", "the Host header must be a host name, with a port if there is one")
+            raise ApiError(400, "bad_http", "the Host header must be a host name with an optional port")
         return await handler(request)
     except ApiError as error:
         failure = error
@@ -57,7 +59,8 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         raise
     except Exception:
         structlog.get_logger().exception("request_bug", request_id=request_id, route=_route(request))
-        failure = ApiError(500, "internal_error", "a bug of ours stopped this request, it has been logged")
+        message = "internal error: a bug in the router stopped this request; it is in the log under the request_id"
+        failure = ApiError(500, "internal_error", message)
     if failure.code not in _TOLD_TOGETHER:
         told = {"status": failure.status, "code": failure.code, "route": _route(request)}
         structlog.get_logger().info("request", request_id=request_id, outcome="rejected", **told)
@@ -65,7 +68,7 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 class Admission:
-    """Admits requests: none while the daemon is `draining`, else as many at once as the gate has places for."""
+    """Admits POST requests: none while `draining`, else as many at once as the gate has slots for."""
 
     def __init__(self, metrics: Metrics, gate: Gate | None = None) -> None:
         self._metrics = metrics
@@ -75,11 +78,11 @@ class Admission:
 
     @property
     def inflight(self) -> int:
-        """How many requests are being answered now."""
+        """The number of POST requests in flight."""
         return len(self._working)
 
     async def drain(self, timeout_s: float) -> None:
-        """Lets the requests in flight end, and cancels those that have not by then."""
+        """Graceful shutdown: waits up to `timeout_s` seconds for the requests in flight, then cancels the rest."""
         self.draining = True
         if self._working:
             await asyncio.wait(self._working, timeout=timeout_s)
@@ -89,13 +92,13 @@ class Admission:
             await asyncio.wait(self._working, timeout=_LAST_WORDS_S)
 
     def middleware(self) -> Middleware:
-        """The middleware; GET requests about the daemon itself are always admitted."""
+        """The middleware; GET requests always pass, so that health and metrics answer under overload."""
 
         @web.middleware
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.method != "POST":
                 return await handler(request)
-            task = asyncio.current_task()  # that of this request; aiohttp's `request.task` is the connection's
+            task = asyncio.current_task()  # this request's; aiohttp's `request.task` belongs to the connection
             assert task is not None
             self._let_in(request, task)
             self._working.add(task)
@@ -107,7 +110,7 @@ class Admission:
     def _let_in(self, request: web.Request, task: asyncio.Task[Any]) -> None:
         if self.draining:
             self._metrics.shed.inc()
-            raise ApiError(503, "draining", "this daemon is stopping, ask again", retry_after_s=1)
+            raise ApiError(503, "draining", "the daemon is shutting down; retry the request", retry_after_s=1)
         gate = self._gate
         if gate is None or request.path not in GATED_PATHS or entered(request):
             return
@@ -120,7 +123,7 @@ class Admission:
 def _from_aiohttp(error: web.HTTPException, request: web.Request) -> ApiError:
     match error:
         case web.HTTPNotFound():
-            return ApiError(404, "not_found", f"there is nothing at {request.path[:80]!r}")
+            return ApiError(404, "not_found", f"there is no endpoint at {request.path[:80]!r}")
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods - {"HEAD", "OPTIONS"}))
             return ApiError(405, "method_not_allowed", f"{request.path[:80]!r} takes {allowed}, not {error.method}")

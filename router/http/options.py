@@ -1,6 +1,6 @@
-"""Routing options of a request, by precedence: `quorum` object, body root, headers, the model's name, defaults.
+"""Routing options of a request, by precedence: `quorum` object, body root, headers, model name, registry defaults.
 
-Each source is checked by the same table; the first one that names an option decides it.
+All sources are checked by one table of options; the first source that names an option decides it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from router.http.errors import ApiError
 from router.http.values import invalid, named, quoted, slip_of
 from router.strategies.table import DEFAULT_STRATEGY, STRATEGIES
 
-MAX_TIMEOUT_MS = 600_000
+MAX_TIMEOUT_MS = 600_000  # the default timeout of OpenAI's SDKs, after which they hang up
 MAX_LABELS = 64
-MAX_TAGS = 16
-_MAX_DIGITS = 9
+MAX_TAGS = 16  # as in OpenAI's `metadata`, like the 64 characters of a key
+_MAX_DIGITS = 9  # enough for every option; bounds the work of int()
 _PREFIX = "x-quorum-"
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Named(NamedTuple):
-    """What a model's name asks for: a pinned model, or a tier and a strategy, each if it says so."""
+    """The options that a model name implies: a pinned model with its tier, or a tier, a strategy, or both."""
 
     pinned: str | None = None
     tier: str | None = None
@@ -37,7 +37,11 @@ _ANY = Named()
 def resolve_options(
     registry: Registry, model: str, routing: Mapping[str, Any], headers: Mapping[str, str], user: str | None
 ) -> Options:
-    """The options of one request; raises `ApiError` for anything unknown, with the valid words and a near miss."""
+    """The options of one request.
+
+    Raises `ApiError` for an unknown name or an invalid value, with the valid ones and the nearest match: a silent
+    default would answer another request than the one sent.
+    """
     wanted = parse_model(registry, model)
     body = routing.get("quorum", {})
     if not isinstance(body, dict):
@@ -76,7 +80,7 @@ def resolve_options(
 
 
 def _no_slips(headers: Mapping[str, str]) -> None:
-    """Raises a 400 for a header that is a typo of one of ours: ignoring it in silence would change the answer."""
+    """Raises a 400 for a likely typo of an `X-Quorum-*` header: ignoring it silently would change the routing."""
     for header in headers:
         if header[:1] in "xX" and header[: len(_PREFIX)].lower() == _PREFIX and header.title() not in _HEADERS:
             near = slip_of(header.title(), _HEADERS)
@@ -85,7 +89,7 @@ def _no_slips(headers: Mapping[str, str]) -> None:
 
 
 def parse_model(registry: Registry, model: str) -> Named:
-    """Reads `auto`, a tier, a strategy, `tier/strategy` or a pinned `provider/model`; else 404 `model_not_found`."""
+    """Parses `auto`, a tier, a strategy, `tier/strategy` or a pinned `provider/model`; else 404 `model_not_found`."""
     if model in ("auto", ""):
         return _ANY
     if model in registry.tiers:
@@ -101,7 +105,7 @@ def parse_model(registry: Registry, model: str) -> Named:
 
 
 def model_names(registry: Registry) -> list[str]:
-    """Every name that `model` may have."""
+    """Every valid value of `model`."""
     pairs = [f"{tier}/{strategy}" for tier in registry.tiers for strategy in STRATEGIES]
     return ["auto", *registry.tiers, *STRATEGIES, *pairs, *registry.seats]
 
@@ -121,12 +125,12 @@ def _known(value: str, known: Iterable[str], what: str) -> None:
         raise ApiError(400, f"unknown_{what}", message, param=what)
 
 
-# --- one check per option; each takes the value as it came and says where it stood -----------------------------------
+# --- one check per option: takes the raw value and its path; returns the value or raises a 400 -----------------------
 
 
 def _text(value: Any, at: str) -> str:
     if not isinstance(value, str) or not value:
-        raise invalid(f"{at} must be a name, not {named(value)}", at)
+        raise invalid(f"{at} must be a non-empty string, not {named(value)}", at)
     return value
 
 
@@ -161,14 +165,15 @@ def _one_of(*words: str) -> Callable[[Any, str], str]:
 def _labels(value: Any, at: str) -> tuple[str, ...]:
     good = isinstance(value, list) and all(isinstance(label, str) and label.strip() for label in value)
     if not good or not 2 <= len(set(value)) == len(value) <= MAX_LABELS:
-        raise invalid(f"{at} must be a list of 2 to {MAX_LABELS} different texts", at)
+        raise invalid(f"{at} must be a list of 2 to {MAX_LABELS} different strings", at)
     return tuple(value)
 
 
 def _tags(value: Any, at: str) -> Mapping[str, str]:
     good = isinstance(value, dict) and len(value) <= MAX_TAGS
     if not good or not all(isinstance(v, str) and len(k) <= 64 and len(v) <= 256 for k, v in value.items()):
-        raise invalid(f"{at} must be an object of at most {MAX_TAGS} short texts", at)
+        bounds = f"at most {MAX_TAGS} strings, with keys of up to 64 and values of up to 256 characters"
+        raise invalid(f"{at} must be an object of {bounds}", at)
     return dict(value)
 
 

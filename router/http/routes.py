@@ -1,4 +1,4 @@
-"""Every route of the daemon, and the handler behind each."""
+"""Every route of the daemon with its handler."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from router.http.openai.plan import PlanApi
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
-    """What stands behind the routes, made where the daemon is put together."""
+    """The handlers behind the routes, built by the composition root (`router/daemon/app.py`)."""
 
     chat: ChatDoor
     models: ModelsApi
@@ -38,7 +38,7 @@ class Handlers:
 
 
 def application(handlers: Handlers, admission: Admission, clock: Clock) -> web.Application:
-    """The web application: middlewares in the order in which a request passes them, then the routes."""
+    """The web application: middlewares, outermost first, and routes."""
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[identify(clock), tell_errors, admission.middleware()],

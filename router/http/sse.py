@@ -1,4 +1,4 @@
-"""Server-sent events towards one caller: begun late, kept alive, and ended where the caller does not read."""
+"""Server-sent events to one caller (HTML Standard, section 9.2): started late, kept alive, ended for slow readers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from aiohttp import web
 
 from router.core.sink import CallerGone
 
-KEEPALIVE_S = 15.0  # shorter than the idle limits of common proxies
-SLOW_CALLER_S = 30.0  # how long a caller may leave our write buffer full
-_MAX_NOTES = 200  # of one request, between two writes
+KEEPALIVE_S = 15.0  # as the standard advises (section 9.2.7): proxies drop silent connections
+SLOW_CALLER_S = 30.0  # how long a caller may leave our write buffer full: backpressure must not hold a provider forever
+_MAX_NOTES = 200  # pending stage events of one request; more are dropped, since they only explain the answer
 _KEEPALIVE = b": keepalive\n\n"
 
 
 class EventStream:
-    """A response of events that begins with the first write; until then the HTTP status is still free to choose.
+    """An event stream that starts with its first write, so that an error before it still has its own HTTP status.
 
-    `headers` are those of the response, beside what makes it an event stream. They may be replaced until it begins.
+    `headers` are the response's further headers; they may be replaced until the stream starts.
     """
 
     def __init__(self, request: web.Request, headers: Mapping[str, str]) -> None:
@@ -29,7 +29,7 @@ class EventStream:
         self._response: web.StreamResponse | None = None
         self._beginning = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
-        self._slow_at = math.inf  # when the caller will have left a delta in our write buffer for too long
+        self._slow_at = math.inf  # monotonic time at which the pending write will have waited too long
         self._notes: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -37,14 +37,14 @@ class EventStream:
 
     @property
     def response(self) -> web.StreamResponse | None:
-        """The response, once bytes have gone out: from then on an error can only be an event."""
+        """The response, once bytes have been sent: from then on an error can only be sent as an event."""
         return self._response
 
     async def write(self, data: bytes) -> None:
-        """Sends whole events; waits while the write buffer is full, and raises `CallerGone` if nobody reads.
+        """Sends whole events; waits while the write buffer is full (backpressure).
 
-        How long it waits is bounded by the watch of `kept_alive`, since a limit of its own for each delta would be the
-        larger part of what a delta costs.
+        Raises `CallerGone` if the caller has disconnected. A timer of `kept_alive` bounds the wait: a timeout for each
+        delta would be the larger part of a delta's cost.
         """
         self._slow_at = self._loop.time() + SLOW_CALLER_S
         try:
@@ -53,23 +53,22 @@ class EventStream:
             self._slow_at = math.inf
 
     async def end(self, data: bytes) -> web.StreamResponse:
-        """Sends the last events."""
+        """Sends the last events; raises `CallerGone` if the caller has disconnected or does not read."""
         await self._write_in_time(data)
         assert self._response is not None
         return self._response
 
     def note(self, data: bytes) -> None:
-        """Sends an event as soon as possible, before whatever is written next; beyond 200 that wait it is left out."""
+        """Sends an event as soon as possible, ahead of the next write; drops it if 200 are pending already."""
         if len(self._notes) < _MAX_NOTES:
             self._notes.append(data)
             self._beat(b"")
 
     @contextlib.asynccontextmanager
     async def kept_alive(self) -> AsyncIterator[None]:
-        """Sends a comment now and then while the body of the `with` works, so that no proxy takes waiting for death.
+        """Sends keep-alive comments inside the block, and aborts the connection of a caller that does not read.
 
-        It also hangs up on a caller who does not read. Both are timers, since a task for each of many thousand streams
-        would be the larger part of what a stream costs.
+        Both are timers: a task for each of many thousand streams would be the larger part of a stream's cost.
         """
         self._rearm()
         self._look()
@@ -83,7 +82,7 @@ class EventStream:
                 await asyncio.wait([self._beating])
 
     def hang_up(self) -> web.StreamResponse:
-        """Ends the connection of a caller who has gone or does not read."""
+        """Aborts the connection of a caller that has disconnected or does not read; 499 is nginx's code for that."""
         self._abort()
         return self._response or web.Response(status=499)
 
@@ -106,7 +105,7 @@ class EventStream:
             self._beating = asyncio.create_task(self._keep_alive(data))
 
     async def _keep_alive(self, data: bytes) -> None:
-        with contextlib.suppress(CallerGone):  # whoever writes next finds out too
+        with contextlib.suppress(CallerGone):  # the next write raises it again, where it can be handled
             await self._write_in_time(data)
             while self._notes:
                 await self._write_in_time(b"")
@@ -116,7 +115,7 @@ class EventStream:
             self._request.transport.abort()
 
     async def _write(self, data: bytes) -> None:
-        """Puts whole events into the write buffer, and waits if that is full; what is written meanwhile comes after."""
+        """Puts whole events into the write buffer, pending stage events first, and waits while the buffer is full."""
         try:
             response = await self._begin() if self._response is None else self._response
             if self._notes:
@@ -134,13 +133,13 @@ class EventStream:
             raise CallerGone from None
 
     async def _begin(self) -> web.StreamResponse:
-        async with self._beginning:  # by the first delta or a keep-alive comment, whichever comes first
+        async with self._beginning:  # a delta and a keep-alive comment may both try to start the stream
             if self._response is None:
                 response = web.StreamResponse(
                     headers={
                         "Content-Type": "text/event-stream; charset=utf-8",
                         "Cache-Control": "no-cache",
-                        "X-Accel-Buffering": "no",
+                        "X-Accel-Buffering": "no",  # nginx would otherwise hold events back to fill its buffer
                         **self.headers,
                     }
                 )

@@ -1,4 +1,4 @@
-"""Checks of values in a caller's JSON: each gives the value in the type asked for, or raises a 400 in one sentence."""
+"""Checks of values in a caller's JSON: each returns the value in its expected type, or raises a 400 in one sentence."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 from router.core.text import near_miss
 from router.http.errors import ApiError
 
-MAX_DEPTH = 64  # of a JSON schema or any other nested value that is passed on
+MAX_DEPTH = 64  # levels of a JSON Schema or another value that is passed on; orjson encodes up to 254 of them
 _SLIP_CHARS = 3
 _SHOWN_CHARS = 60
 
 
 def invalid(message: str, param: str | None = None) -> ApiError:
-    """A 400 about the body."""
+    """A 400 `invalid_body`; `param` is the path of the field at fault."""
     return ApiError(400, "invalid_body", message, param=param)
 
 
 def slip_of(word: str, known: Iterable[str]) -> str | None:
-    """The known word that this one is a typo of: at most 3 characters are missing, added or exchanged.
+    """The known word that `word` is a likely typo of: at most 3 characters inserted or deleted (a replaced one is 2).
 
-    `reasoning_format`, which some providers know, is near `reasoning_effort` but no typo of it.
+    A plain near miss would refuse too much: `reasoning_format`, which some providers accept, is near
+    `reasoning_effort` but not a typo of it.
     """
     near = near_miss(word, known, cutoff=0.8)
     if near is None:
@@ -32,12 +33,12 @@ def slip_of(word: str, known: Iterable[str]) -> str | None:
 
 
 def quoted(word: str) -> str:
-    """A caller's word as a message may repeat it: cut to 60 characters, unprintable ones escaped."""
+    """A caller's word, safe to repeat in a message: cut to 60 characters, unprintable ones escaped."""
     return repr(word[:_SHOWN_CHARS])
 
 
 def named(value: Any) -> str:
-    """A value as an error names it: short texts and numbers as they are, everything else by its type and size."""
+    """A value as an error message names it: short strings and numbers literally, all else by its type and size."""
     match value:
         case None:
             return "null"
@@ -48,7 +49,7 @@ def named(value: Any) -> str:
         case int() | float():
             return str(value)
         case str():
-            return f"a text of {len(value)} characters"
+            return f"a string of {len(value)} characters"
         case list():
             return f"a list of {len(value)}"
         case _:
@@ -56,9 +57,9 @@ def named(value: Any) -> str:
 
 
 def typed(document: Mapping[str, Any], name: str, kind: type, word: str, at: str = "") -> Any:
-    """The member `name` of a JSON object if it has the type `kind`, None if it is absent or null; else a 400.
+    """The member `name` of a JSON object if it has the type `kind`, None if it is absent or null; else raises a 400.
 
-    `word` names the type for people, `at` is the path of the object within the body.
+    `word` names the type in the message, `at` is the path of the object within the body, with a final dot.
     """
     if name not in document:
         return None
@@ -69,7 +70,7 @@ def typed(document: Mapping[str, Any], name: str, kind: type, word: str, at: str
 
 
 def bounded(value: Any, at: str) -> None:
-    """Raises a 400 for a value nested deeper than 64 levels: encoding it again would fail."""
+    """Raises a 400 for a value nested deeper than 64 levels: orjson could not encode it again for a provider."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [

@@ -1,6 +1,6 @@
-"""One HTTP/1.1 connection, bounded against slow headers (slowloris), slow readers, floods and malformed requests.
+"""One HTTP/1.1 connection under limits: slow headers (slowloris), slow readers, connections, malformed requests.
 
-aiohttp has none of these bounds and no hook for them. So this module relies on internals of aiohttp 3.14
+aiohttp has none of these limits and no hook for them. So this module relies on internals of aiohttp 3.14
 (`_connections`, `_request_count`, `_waiter`, `_next_keepalive_close_time`, `_handle`, `_make_request`);
 `pyproject.toml` pins that version, and `tests/http/server/test_connection.py` checks the behaviour.
 """
@@ -22,8 +22,8 @@ from router.http.server.framing import Framing
 HEADER_TIMEOUT_S = 10.0  # from the first byte of the headers to the last; a slowloris client never sends the last
 SEND_TIMEOUT_S = 60.0  # for the caller to read a complete response; as long as nginx's default `send_timeout`
 IDLE_TIMEOUT_S = 75.0  # keep-alive; above the 60 s of common load balancers, so that no request meets a closing socket
-MAX_CONNECTIONS = 8_000  # a request needs two sockets, its caller's and a provider's; 20,000 open files are a usual limit
-_DELAY_UNTIL_FULL = 0.5  # share of the connections; above it none is kept waiting for a refusal, as others need the room
+MAX_CONNECTIONS = 8_000  # two sockets a request, its caller's and a provider's, fit a usual limit of 20,000 open files
+_DELAY_UNTIL_FULL = 0.5  # above this share, connections kept for a delayed refusal would take the places of others
 _MAX_UNREAD_BYTES = 64 * 1024  # of refusals that a caller does not read, before its connection is aborted
 
 
@@ -110,7 +110,7 @@ class _Handler(RequestHandler):
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answers an unparsable request with our error object; logs no stack trace, or any client could fill the log."""
+        """Answers an unparsable request with our error object; a stack trace each would let any client fill the log."""
         if request.writer.output_size > 0:
             raise ConnectionError("the response has already begun, so no error response can be sent")
         if exc is not None and status >= 500:

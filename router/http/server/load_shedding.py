@@ -23,7 +23,7 @@ RETRY_AFTER_S = range(1, 6)  # drawn at random (jitter), so that clients do not 
 CALM_S = 5.0  # without lag, or without a refusal, before an overload counts as over
 _PATIENCE_SAMPLES = 3  # one long pause, whatever its length, is not an overload
 _GOAL_S = 0.03  # target: under overload the lag is kept between half of this and this, so that health checks are quick
-_LEAST_INFLIGHT = 8  # the limit never falls to 0: only finished requests show that the overload is over
+_LEAST_INFLIGHT = 8  # lag may have other causes than requests, and must not close the daemon
 _MEMORY_EVERY_S = 1.0
 _MEMORY_HIGH, _MEMORY_FULL = 0.85, 0.95  # used share of the memory: where shedding begins, where nothing is admitted
 
