@@ -1,8 +1,10 @@
 # Two commands matter: `make demo` tries Quorum, `make test` proves it. Both install what they need into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests that need no server, process or port of their own: most of the code in under a minute.
-QUICK := tests/adapters tests/attempts tests/calls tests/core tests/observe tests/registry tests/routing tests/strategies
+JOBS ?= 2
+# Most of the code, without whole daemons and without every recorded answer of every provider.
+QUICK := tests/adapters tests/attempts tests/calls tests/core tests/observe tests/registry tests/routing tests/strategies \
+	--ignore tests/adapters/test_recorded.py --ignore tests/adapters/test_cost.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick lint lock install clean
@@ -14,10 +16,11 @@ demo: install ## simulated providers, embedded stores and the daemon on :8080, w
 	@exec $(BIN)/quorum demo
 
 test: lint ## everything, against real embedded servers
-	$(BIN)/pytest
+	$(BIN)/pytest -q -n $(JOBS) --dist loadfile -m "not alone"
+	$(BIN)/pytest -q -m alone
 
-quick: install ## the tests that need no server, in under a minute
-	$(BIN)/pytest -q $(QUICK)
+quick: install ## the tests of the parts, in about a minute
+	$(BIN)/pytest -q -n $(JOBS) --dist loadfile $(QUICK)
 
 lint: install ## style, types, and which room may import which
 	$(BIN)/ruff check

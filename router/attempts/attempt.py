@@ -1,4 +1,4 @@
-"""One attempt: guards, adapter, transport, vote. Whatever a provider does ends in a vote, never in an exception."""
+"""One attempt: guards, adapter, transport, vote. Whatever a provider does becomes a vote, never an exception."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _TIMED_OUT = (ErrorKind.TIMEOUT, ErrorKind.FIRST_TOKEN_TIMEOUT)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is to be tried: one seat, one request, until `deadline` (monotonic seconds).
+    """One call to make: a request to a seat, until `deadline` (monotonic seconds).
 
-    `silence_s` bounds the wait for the first byte when other seats could still answer in its place, and `may_leave` is
-    asked before that wait ends early because the seat is silent for others too. With `deliver` the answer is streamed,
-    and every delta the caller may see is handed to it. `ballot` and `deferred` go into the vote.
+    `silence_s` bounds the wait for the first byte while other seats could answer instead. `may_leave` is asked before
+    that wait is ended even earlier, because the seat is silent for other requests too; without it, it never is. With
+    `deliver` the answer is streamed, and `deliver` receives every delta. `ballot` and `deferred` go into the vote.
     """
 
     context: RequestContext
@@ -55,7 +55,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """How far an attempt has come, for its vote; `queue_ms` is the time the guards took."""
+    """The progress of an attempt, for its vote; `queue_ms` is the time that the guards took."""
 
     vote_id: str
     exchange: Exchange
@@ -63,9 +63,9 @@ class _Progress:
 
 
 class Attempts:
-    """Makes attempts; `publish` is told of every vote, once, as soon as it is there.
+    """Makes attempts; `publish` receives every vote once, as soon as its attempt has ended.
 
-    `mask` takes secrets out of what providers say: some repeat the key that they refuse.
+    `mask` removes secrets from providers' error texts: some repeat the key that they refuse.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Attempts:
         self._clock = clock
 
     async def run(self, attempt: Attempt) -> Vote:
-        """One try at one seat. Raises only `CancelledError` or `CallerGone`, after the vote has been recorded.
+        """Makes one attempt. Raises only `CancelledError` or `CallerGone`, after the vote has been published.
 
-        Cancelled as `NOT_NEEDED` it ends with a vote like any other, wherever it is.
+        An attempt that is cancelled as `NOT_NEEDED` returns a vote like any other, whatever it was doing.
         """
         vote_id, asked_at = new_id(self._clock), self._clock.monotonic()
         streamed = attempt.deliver is not None and not self._guards.leaks(attempt.seat)
@@ -117,10 +117,10 @@ class Attempts:
             if cancel_reason() is CancelReason.NOT_NEEDED:
                 error = _NOT_NEEDED
                 return self._vote(attempt, facts, "cancelled_early", None, error)
-            error = ProviderError(ErrorKind.CANCELLED, "the caller left")
+            error = ProviderError(ErrorKind.CANCELLED, "the caller disconnected or stopped reading")
             self._vote(attempt, facts, "client_gone", None, error)
             raise
-        except Exception as bug:  # a bug of ours in one adapter must not cost the request its other seats
+        except Exception as bug:  # a bug in one adapter must not cost the request its other seats
             structlog.get_logger().exception("attempt_bug", provider=attempt.seat.provider.id)
             error = ProviderError(ErrorKind.INTERNAL, f"internal error: {type(bug).__name__}")
         finally:
@@ -131,9 +131,9 @@ class Attempts:
         usage, _ = _usage(attempt.request, exchange)
         took_s = self._clock.monotonic() - exchange.began
         timeouts = attempt.seat.timeouts
-        # An attempt with a short deadline says nothing about the seat: it had less time than a first token may take.
-        # Neither does one that was given up because older ones hear nothing either. The breaker counts the older ones:
-        # counting all would open it for longer than a hiccup of a second lasts.
+        # A time-out says nothing about the seat if the attempt had less time than a first token may take. Nor does an
+        # attempt that was given up because older ones got nothing either: the breaker counts only those older ones,
+        # since counting all would open it for longer than a hiccup of a second lasts.
         hurried = exchange.gave_up or (
             error is not None and error.kind in _TIMED_OUT and took_s < min(timeouts.first_token_s, timeouts.total_s)
         )
@@ -196,7 +196,7 @@ class Attempts:
             stream=attempt.deliver is not None,
             committed=exchange.committed,
             ballot=attempt.ballot,
-            deferred=attempt.deferred and outcome != "client_gone",  # then nothing will be decided
+            deferred=attempt.deferred and outcome != "client_gone",  # without a caller there will be no decision
         )
         self._publish(vote)
         return vote
@@ -209,7 +209,7 @@ def _patience(attempt: Attempt, permit: Permit | Block) -> Patience | None:
 
 
 def masked(error: ProviderError, mask: Callable[[str], str]) -> ProviderError:
-    """The error with secrets masked in its provider's words."""
+    """The error with secrets masked in the provider's message and code."""
     return ProviderError(
         error.kind,
         mask(error.message),
@@ -221,7 +221,10 @@ def masked(error: ProviderError, mask: Callable[[str], str]) -> ProviderError:
 
 
 def _usage(request: ChatRequest, exchange: Exchange) -> tuple[Usage, bool]:
-    """The reported usage, or an estimate from what was sent and received; True when it is estimated."""
+    """The reported usage, or an estimate from the text sent and received, with True if it is estimated.
+
+    A cut stream reports no usage, but its tokens count against limits and budgets all the same.
+    """
     if exchange.usage.output_tokens is not None or not exchange.received_chars:
         return exchange.usage, False
     asked = sum(len(message.text) for message in request.messages)

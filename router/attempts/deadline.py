@@ -1,4 +1,4 @@
-"""Deadlines of one exchange: a single running time limit that moves as the answer comes in."""
+"""Time-outs of one exchange, first token, idle and total, as a single limit that moves as the answer arrives."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from types import TracebackType
 from adapters.errors import ErrorKind, ProviderError
 from router.core.registry import Timeouts
 
-_LAST_WORDS_S = 1.0
-_LOOK_AGAIN_S = 0.1  # what came while this process was busy is read within that time after it
+_LAST_WORDS_S = 1.0  # for usage and the end of the stream, once the answer is complete
+_LOOK_AGAIN_S = 0.1  # long enough for this process to read what arrived while it was busy
 
 
 @dataclass(slots=True)
 class Patience:
-    """When waiting for a first token is given up early, where another seat could answer.
+    """When the wait for a first token ends early, because another seat could answer.
 
-    After `late_s`, and every tenth of a second from then on, it asks whether waiting is `in_vain`, and whether the
-    attempt `may_leave`.
+    After `late_s` seconds, and every tenth of a second from then on, `in_vain` tells whether the seat is silent for
+    older requests too, and `may_leave` whether the retry budget allows another call.
     """
 
     late_s: float
@@ -28,18 +28,20 @@ class Patience:
     _was_in_vain: bool = False
 
     def is_over(self) -> bool:
-        """True when two checks in a row found that waiting is in vain: after the first, an answer may have arrived that
-        this process was too busy to read."""
+        """True once two checks in a row found the wait in vain.
+
+        One check is not enough: an answer may have arrived that this process was too busy to read.
+        """
         was_in_vain, self._was_in_vain = self._was_in_vain, self.in_vain()
         return was_in_vain and self._was_in_vain and self.may_leave()
 
 
 class Deadline:
-    """The running limit of an exchange; it ends at `deadline` (monotonic seconds) at the latest.
+    """The running time-out of an exchange, at `deadline` (monotonic seconds) at the latest.
 
-    `silence_s` bounds the wait for the first byte when others could still answer in this seat's place, and `patience`
-    may end it earlier; then `gave_up` is True. The limit moves with every piece of a stream, so moving it only notes
-    the new moment: the alarm looks at it when it goes off.
+    `silence_s` bounds the wait for the first byte while other seats could answer instead; `patience` may end that wait
+    even earlier, and then `gave_up` is True. The limit moves with every piece of a stream. To keep that cheap, a move
+    only stores the new time, and no timer is rescheduled: the alarm checks the stored time when it fires.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Deadline:
     ) -> None:
         self._idle_s = timeouts.idle_s
         self._end = min(began + timeouts.total_s, deadline)
-        # A whole answer shows nothing before it is done, so only a streamed one can be late with its first token.
+        # An unstreamed answer shows nothing before it is complete, so only a stream has a first-token limit.
         waits = [wait for wait in (silence_s, timeouts.first_token_s if stream else None) if wait is not None]
         self._first_at = began + min(waits) if waits else self._end
         self._patience = patience
@@ -69,7 +71,7 @@ class Deadline:
         self.gave_up = False
 
     async def __aenter__(self) -> None:
-        """Limits what follows, beginning with the wait for the first byte; raises `TimeoutError` at its end."""
+        """Starts with the wait for the first byte; the block raises `TimeoutError` when a limit is reached."""
         await self._timeout.__aenter__()
         self.until_first_token()
 
@@ -81,30 +83,30 @@ class Deadline:
         await self._timeout.__aexit__(kind, error, trace)
 
     def until_first_token(self) -> None:
-        """Nothing of the answer has come yet."""
+        """Nothing of the answer has arrived: the first-token limit applies."""
         if self._look_at < self._alarm_at:
             self._set_alarm(self._look_at)
         self._move(self._first_at, ErrorKind.FIRST_TOKEN_TIMEOUT)
         self._unheard = True
 
     def until_next_piece(self) -> None:
-        """The answer is coming in; it may pause, but not for long."""
+        """The answer is arriving: the idle limit applies from now."""
         self._move(self._loop.time() + self._idle_s, ErrorKind.STALLED)
 
     def until_last_words(self) -> None:
-        """The answer is finished; its usage may follow, and at once."""
+        """The answer is complete: usage and the end of the stream have to follow within a second."""
         self._move(self._loop.time() + min(_LAST_WORDS_S, self._idle_s), ErrorKind.STALLED)
 
     def until_caller_has_read(self) -> None:
-        """The provider has done its part: until the caller has taken it, only the end counts, and is not its fault."""
+        """The caller has to read a delta: only the end of the exchange applies, and is not the provider's fault."""
         self._at, self._kind, self._unheard = self._end, ErrorKind.CANCELLED, False
-        if self.gave_up:  # but the answer came in that very moment, before the exchange was cancelled
+        if self.gave_up:  # the answer arrived just before the exchange was cancelled: take the decision back
             self.gave_up = False
             self._timeout.reschedule(None)
             self._set_alarm(self._end)
 
     def error(self, status: int | None) -> ProviderError | None:
-        """The error if the limit was reached now; None where it was the caller who did not read."""
+        """The error for reaching the present limit; None if the caller did not read in time."""
         if self.gave_up:
             return ProviderError(ErrorKind.FIRST_TOKEN_TIMEOUT, _GAVE_UP_WORDS, status=status)
         if self._kind is ErrorKind.CANCELLED:
@@ -126,7 +128,7 @@ class Deadline:
     def _look(self) -> None:
         now = self._loop.time()
         if now >= self._at:
-            self._timeout.reschedule(self._at)  # which has come, so the exchange is cancelled at once
+            self._timeout.reschedule(self._at)  # in the past, so the exchange is cancelled at once
         elif self._patience is None or not self._unheard:
             self._set_alarm(self._at)
         elif self._patience.is_over():

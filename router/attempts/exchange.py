@@ -1,4 +1,4 @@
-"""One HTTP exchange with a provider: a request and its answer, whole or streamed, under a moving time limit."""
+"""One HTTP exchange with a provider: a request and its answer, whole or streamed, under a moving time-out."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from router.upstream.transport import NotSent, Response, Transport
 
 
 class Exchange:
-    """An exchange in progress. Its public fields say how far it came, for the vote, however it ends.
+    """An exchange in progress. Its public fields record the progress for the vote, however the exchange ends.
 
-    With `deliver` the caller gets the answer piece by piece, with `stream` the provider is asked for pieces too.
-    `committed` is True once the caller has seen a part of the answer. `on_life` is called at the first token.
+    With `deliver` the caller receives the answer as a stream; with `stream` the provider is asked for a stream too.
+    `sent` is True once the request may have reached the provider, `leaked` if reasoning came as text, `committed` once
+    the caller has seen part of the answer. `on_life` is called at the first token.
     """
 
     def __init__(
@@ -52,20 +53,24 @@ class Exchange:
         self.limits_seen: LimitsSeen = ()
         self.received_chars = 0
         self.on_life: Callable[[], None] = _nothing
-        self._finished: StreamCollector | None = None  # the stream's, once its finish reason has come
+        self._finished: StreamCollector | None = None  # set once the stream's finish reason has arrived
 
     @property
     def response_model(self) -> str | None:
-        """The model that answers, as its provider names it; None while it has not said."""
+        """The answering model as its provider names it; None until the provider has named it."""
         return self._speaker.response_model
 
     @property
     def gave_up(self) -> bool:
-        """Whether it was given up before its limit, because the seat is silent for older attempts too."""
+        """Whether it ended before its time-out, because the seat is silent for older attempts too."""
         return self._limit.gave_up
 
     async def run(self, transport: Transport, request: ChatRequest) -> Answer:
-        """The provider's answer; raises `ProviderError` for whatever else it does, `CallerGone` from `deliver`."""
+        """The provider's answer.
+
+        Raises `ProviderError` for any failure of the provider, `CallerGone` if `deliver` raises it or the caller stops
+        reading.
+        """
         response: Response | None = None
         try:
             async with self._limit:
@@ -80,7 +85,7 @@ class Exchange:
             self.sent = False
             raise
         except TimeoutError:
-            if self._finished is not None:  # whole: only the end of the stream did not come
+            if self._finished is not None:  # the answer is complete, only the end of the stream is missing
                 return self._finished.answer()
             raise self._limit.error(self.status) or CallerGone() from None
         finally:
@@ -88,7 +93,7 @@ class Exchange:
                 response.close()
 
     async def _send(self, transport: Transport, request: ChatRequest) -> Response:
-        """Sends the request; its bytes, which may be many, are not kept while the answer comes."""
+        """Sends the request; a method of its own, so that its bytes are not kept in memory while the answer arrives."""
         seat = self._seat
         http = self._adapter.build_request(seat.target, request, stream=self._stream)
         self.sent = True
@@ -134,7 +139,7 @@ class Exchange:
             if self._finished is not None:
                 self._limit.until_last_words()
             elif self.first_token_ms is None:
-                self._limit.until_first_token()  # a comment or a role is not yet a sign of life
+                self._limit.until_first_token()  # a comment or a role is not a first token
             elif events:
                 self._limit.until_next_piece()
         self.leaked = collector.leaked
@@ -154,7 +159,7 @@ class Exchange:
         self.received_chars += len(delta.text) + len(delta.reasoning)
 
     def _name(self, response_model: str) -> None:
-        """Takes in what the model is called; most providers say so with every piece, and it hardly ever changes."""
+        """Records the model's name; most providers repeat it in every piece, so a `Speaker` is made only on change."""
         if response_model and response_model != self._speaker.response_model:
             self._speaker = Speaker(self._seat, self._speaker.seq, response_model)
 
@@ -169,13 +174,13 @@ def _nothing() -> None:
 
 
 def _is_stream(response: Response) -> bool:
-    """A provider may answer a stream request with a plain JSON body: an error, or because it cannot stream this."""
+    """False for a plain JSON body: a provider may answer so with an error, or if it cannot stream this request."""
     kind = response.headers.get("content-type", "")
     return response.status < 300 and ("json" not in kind or "ndjson" in kind)
 
 
 def as_deltas(answer: Answer) -> Iterator[Delta]:
-    """A whole answer as the pieces of a stream."""
+    """A whole answer as the deltas of a stream."""
     yield Delta(reasoning=answer.reasoning)
     yield Delta(text=answer.text, refusal=answer.refusal)
     for index, call in enumerate(answer.tool_calls):

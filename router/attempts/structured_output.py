@@ -1,4 +1,4 @@
-"""Structured output: how a seat is asked for JSON or a JSON Schema, and whether its answer conforms."""
+"""Structured output: asks a seat for JSON or a JSON Schema, and checks that its answer conforms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INSTRUCTION = "Answer with nothing but one JSON object that is valid against th
 
 
 def request_for(seat: Seat, request: ChatRequest) -> ChatRequest:
-    """The request as this seat can take it: a model with JSON mode but no schemas gets the schema as an instruction."""
+    """The request as this seat supports it: a model with JSON mode but no schemas gets the schema as an instruction."""
     form, supports = request.response_format, seat.model.supports
     if form is None or form.kind != "json_schema" or supports is None or "json_schema" in supports:
         return request
@@ -29,10 +29,10 @@ def request_for(seat: Seat, request: ChatRequest) -> ChatRequest:
 
 
 def conforming(answer: Answer, seat: Seat, form: ResponseFormat | None) -> Answer:
-    """The answer without a code fence, if it conforms; else raises `ProviderError` of kind BAD_RESPONSE.
+    """The answer without a code fence, if it conforms; else raises `ProviderError` of kind BAD_RESPONSE (failover).
 
-    Answers that were cut, refused or call tools are not checked. A schema is checked where it was asked for as strict,
-    or only as an instruction; elsewhere the provider itself promises it.
+    Cut answers, refusals and tool calls are not checked. A schema is checked if it is strict, or was given only as an
+    instruction; a schema that is not strict is a hint, which an answer may miss.
     """
     if form is None or form.kind == "text" or answer.tool_calls or answer.refusal or answer.finish_reason != "stop":
         return answer
@@ -58,7 +58,7 @@ def _check_schema(value: Any, schema: Mapping[str, Any]) -> None:
     try:
         validator = jsonschema_rs.validator_for(dict(schema), retriever=_retrieve_nothing)
     except ValueError:
-        return  # the caller's schema is none that can be checked: the provider has accepted it, so be it
+        return  # the schema is invalid here, but the provider has accepted it: its answer stands unchecked
     error = next(iter(validator.iter_errors(value)), None)
     if error is not None:
         where = "/".join(str(step) for step in error.instance_path)

@@ -1,1 +1,1 @@
-"""The calls of one request: failover, hedging, and the one stream that the caller sees."""
+"""The calls of one request: failover, hedging, and the single stream that the caller receives."""

@@ -1,6 +1,6 @@
-"""All that a strategy may do: ask seats for votes, and turn one of them into the answer.
+"""The interface of strategies to providers: ask seats for votes, and turn one vote into the answer.
 
-Failover, deadlines and streaming live here once, so that a strategy is only its decision.
+Failover, hedging, deadlines and streaming are implemented here once, so that a strategy is only its decision rule.
 """
 
 from __future__ import annotations
@@ -28,12 +28,16 @@ from router.core.vote import Vote, VoteRole
 from router.guards.retry_budget import RetryBudget
 from router.observe.events import Hub
 
-_LEAST_TIME_S = 0.2  # an attempt that has less left than this would only be cut off
+_LEAST_TIME_S = 0.2  # an attempt with less time before the deadline would be paid for and cut off
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One call that a strategy wants made: the caller's own request, or another. `ballot` is stored with the vote."""
+    """One call that a strategy asks for.
+
+    `request` None is the caller's own request, `timeout_s` None leaves the time until the deadline; `ballot` is stored
+    with the vote.
+    """
 
     seat: Seat
     role: VoteRole = "answer"
@@ -43,14 +47,14 @@ class Ask:
 
 
 class RunsAttempts(Protocol):
-    """What makes an attempt; see `router.attempts.attempt.Attempts`."""
+    """Runs one attempt at one seat; implemented by `router.attempts.attempt.Attempts`."""
 
     async def run(self, attempt: Attempt) -> Vote: ...
 
 
 @dataclass(frozen=True, slots=True)
 class CallParts:
-    """What the calls of every request share: what makes attempts, who hears of stages, and the budgets of a process."""
+    """The parts that the calls of all requests share: attempts, events, clock, and this process's two budgets."""
 
     attempts: RunsAttempts
     events: Hub
@@ -60,10 +64,11 @@ class CallParts:
 
 
 class Calls:
-    """The calls of one request. `votes` are all attempts so far, in the order in which they ended.
+    """The calls of one request; `votes` lists all attempts so far, in the order in which they ended.
 
-    With `deliver` the caller wants a stream. While `holds_back` is True nothing is delivered, since another strategy
-    may still take over. With `deferred`, votes are written when the request is decided, with what they counted for.
+    With `deliver` the answer is streamed to the caller. While `holds_back` is True nothing is delivered, since an
+    escalation may still replace the answer. With `deferred`, votes are logged only once the request is decided, with
+    their part in the decision. `watched` is True if stages have a watcher; otherwise none need be built.
     """
 
     def __init__(
@@ -97,7 +102,7 @@ class Calls:
 
     @property
     def seed(self) -> int:
-        """The seed of everything that is drawn for this request."""
+        """The seed of all random draws of this request, so that replay repeats them."""
         return self._context.seed
 
     def remaining_s(self) -> float:
@@ -105,7 +110,7 @@ class Calls:
         return self._context.deadline - self._clock.monotonic()
 
     def tell(self, stage: Stage) -> None:
-        """Tells a stage to whoever watches this request."""
+        """Publishes a stage to the watcher of this request, if there is one."""
         if self.watched:
             self._events.reached(self._context.id, stage)
 
@@ -118,10 +123,11 @@ class Calls:
         ballot: Mapping[str, Any] | None = None,
         spare_s: float = 0.0,
     ) -> Choice:
-        """Asks one seat after another until one answers, as `POLICY` says after each failure; streams if asked to.
+        """Failover: asks one seat after another until one answers, as `POLICY` directs after each failure.
 
-        Once part of an answer has gone out its failure is the request's, unless another seat may continue from there.
-        `spare_s` of the deadline are left to whoever has something else to give.
+        Streams the answer if the caller wants a stream. A failure after part of an answer was sent ends the request,
+        unless `on_cut: continue` lets another seat go on from there. `spare_s` seconds of the deadline are left unused,
+        for the strategy's own fallback.
         """
         deadline = self._context.deadline - spare_s
         failover = Failover(seats, self._retries)
@@ -152,11 +158,12 @@ class Calls:
         timeout_s: float | None = None,
         spares: Iterable[Seat] = (),
     ) -> list[Vote]:
-        """Makes all calls at once, for whole answers; the votes come in the order of their arrival, whatever they are.
+        """Makes all calls at once, unstreamed; returns their votes in the order of arrival, failures included.
 
-        Ends when all are in, when `enough` says so of those that are, when their time is over, or so many seconds after
-        a vote as `grace` gives the rest then. What is still out is cancelled, and its vote says `cancelled_early`. A
-        failed call is replaced by one to the next of the `spares`, as `POLICY` and the budget of retries allow.
+        Ends when all votes are in, when `enough(votes)` is True, after `timeout_s`, or `grace(votes, elapsed_s)`
+        seconds after the latest vote (None: no such limit). Calls still running then are cancelled, and their votes are
+        `cancelled_early`. A failed call is replaced by one to the next of the `spares`, as far as `POLICY` and the
+        retry budget allow.
         """
         began = self._clock.monotonic()
         until = began + min(self.remaining_s(), timeout_s if timeout_s is not None else float("inf"))
@@ -186,14 +193,14 @@ class Calls:
         return [*votes, *await _called_off(out)]
 
     async def deliver(self, vote: Vote) -> None:
-        """Hands an answer that is already there to the caller's stream, if there is one."""
+        """Sends a complete answer to the caller's stream, if there is one and it is not held back."""
         if self._deliver is not None and vote.answer is not None and not self.holds_back:
             speaker = Speaker(vote.seat, len(self.votes), vote.response_model)
             for delta in as_deltas(vote.answer):
                 await self._deliver(delta, speaker)
 
     async def _heard(self, ask: Ask, failover: Failover, relay: Relay, deadline: float) -> Vote:
-        """The vote of one seat, or of the next one if the first is silent for too long and that is hedged against."""
+        """The vote of one seat; if hedging is on and the seat stays silent for too long, possibly the next seat's."""
         may_leave = failover.may_leave if failover.others_wait else None
         hedge = self._options.hedge if may_leave and not relay.is_cut else None
         after_s = self._hedges.after_s(hedge, ask.seat, streamed=self.streamed) if hedge else None
@@ -217,7 +224,7 @@ class Calls:
     def _may_replace(self, vote: Vote) -> bool:
         if vote.ok or vote.error is None or POLICY[vote.error.kind].next_target == "no":
             return False
-        return not vote.sent or self._retries.try_again()
+        return not vote.sent or self._retries.try_again()  # a call that no provider saw is no retry
 
     async def _try(
         self,
@@ -235,7 +242,7 @@ class Calls:
             seat=ask.seat,
             request=ask.request or self.request,
             deadline=deadline,
-            # A seat may stay silent for half of what is left while others stand behind it, so that they get a turn.
+            # While other seats are left, one may stay silent for half of the remaining time only: docs/decisions/003.
             silence_s=self.remaining_s() / 2 if may_leave else None,
             may_leave=may_leave,
             deliver=deliver,
@@ -250,7 +257,7 @@ class Calls:
 
 
 async def _called_off(out: Iterable[asyncio.Task[Vote]]) -> list[Vote]:
-    """Cancels what is still out, and waits until its connections are closed."""
+    """Cancels the calls still running, waits until their connections are closed, and returns their votes."""
     tasks = list(out)
     for task in tasks:
         cancel(task, CancelReason.NOT_NEEDED)

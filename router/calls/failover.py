@@ -1,4 +1,4 @@
-"""Failover: which seat is asked after one has failed, and after which pause. It makes no calls itself."""
+"""Failover: the seat to ask after a failure, and the pause before it. Makes no calls itself."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from router.core.registry import Seat
 from router.core.vote import Vote
 from router.guards.retry_budget import RetryBudget
 
-_WORTH_A_REPEAT = (ErrorKind.CONNECTION, ErrorKind.SERVER_ERROR)
-_WORTH_GOING_ON = (ErrorKind.CONNECTION, ErrorKind.BAD_RESPONSE)
-_ANOTHER = ProviderError(ErrorKind.BAD_RESPONSE, "it began another answer instead of continuing the one that was cut")
-_PAUSE_S = 0.2  # before a seat that broke is asked again
+_WORTH_A_REPEAT = (ErrorKind.CONNECTION, ErrorKind.SERVER_ERROR)  # faults that may be gone a moment later
+_WORTH_GOING_ON = (ErrorKind.CONNECTION, ErrorKind.BAD_RESPONSE)  # a stream that broke, not a seat that went silent
+_ANOTHER = ProviderError(ErrorKind.BAD_RESPONSE, "the model began a new answer instead of continuing the cut one")
+_PAUSE_S = 0.2  # backoff before a seat that broke is asked again
 
 
 class Failover:
-    """Goes over seats in order until one answers. One of them may be asked a second time, once per request.
+    """Walks over the seats in order until one answers; per request, one seat may be asked a second time.
 
-    Every call after the first is paid from the retry budget, so that an outage does not turn into a retry storm.
+    Every call after one that was sent takes from the retry budget, so that an outage does not become a retry storm.
     """
 
     def __init__(self, seats: Iterable[Seat], retries: RetryBudget) -> None:
@@ -31,20 +31,20 @@ class Failover:
 
     @property
     def others_wait(self) -> bool:
-        """Whether another seat could still be asked after this one."""
+        """Whether another seat is left to ask."""
         return bool(self._waiting)
 
     def next(self) -> Seat | None:
-        """The seat to ask now."""
+        """The seat to ask now, None if none is left."""
         return self._waiting.pop(0) if self._waiting else None
 
     def may_leave(self) -> bool:
-        """Whether the seat that is being asked may be given up for the next one; that call is paid for now."""
+        """Whether the seat being asked may be given up for the next one; takes that call from the retry budget now."""
         self._is_paid = bool(self._waiting) and (self._is_paid or self._retries.try_again())
         return self._is_paid
 
     def after(self, vote: Vote, remaining_s: float) -> float | None:
-        """Takes in a failure; returns the pause before the next call in seconds, None when no further seat is asked."""
+        """Records a failure; returns the pause in seconds before the next call, None if there is to be none."""
         self.error = vote.error or self.error
         seat, pause_s = vote.seat, self._pause_s(vote) if self._may_repeat else None
         if pause_s is not None and pause_s < remaining_s:
@@ -56,7 +56,10 @@ class Failover:
         return pause_s if self._may_go_on(vote) else None
 
     def after_a_cut(self, vote: Vote, *, may_go_on: bool) -> float | None:
-        """Takes in that a stream broke after its first byte: another seat may continue it, or the same one."""
+        """Records that a stream broke after its first byte; returns as `after` does.
+
+        The next seat continues the answer, or the same one, once, if it was the last.
+        """
         self.error = vote.error or _ANOTHER
         if not self._waiting and self._may_repeat and self.error.kind in _WORTH_GOING_ON:
             self._may_repeat = False
@@ -70,10 +73,11 @@ class Failover:
         return is_paid or self._retries.try_again()
 
     def _pause_s(self, vote: Vote) -> float | None:
-        """Seconds to wait before the same seat is asked once more, or None where it is not.
+        """Seconds to wait before a retry at the same seat, None for no retry.
 
-        The preferred seat is worth a short Retry-After; a seat that broke is worth a second call only if it is the last
-        one. A silent seat never is: it would most likely be silent again, and the time is gone.
+        A rate limit is waited out only for the preferred seat and a short `Retry-After`. A seat that broke is retried
+        only if no other is left, since failover is quicker. A silent seat is never retried: it would most likely be
+        silent again, and the time is gone.
         """
         provider, told_s, kind = vote.seat.provider, self.error.retry_after_s, self.error.kind
         short = told_s is not None and told_s <= provider.retry_after_max_s
@@ -87,6 +91,7 @@ class Failover:
 
 
 def _still_worth_asking(waiting: list[Seat], failed: Seat, kind: ErrorKind) -> list[Seat]:
+    """The seats left after a failure of this kind: all, none, or those with a larger context window."""
     match POLICY[kind].next_target:
         case "yes":
             return waiting

@@ -1,4 +1,7 @@
-"""Hedging: a second attempt beside one that is silent for far longer than usual; the first to speak is heard."""
+"""Hedged requests: a second attempt beside one that is silent for far longer than usual; the first token wins.
+
+The technique and its budget of a few per cent are those of "The Tail at Scale" (Dean and Barroso, 2013).
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ from router.core.vote import Vote
 from router.guards.latency import LatencyTracker
 from router.guards.retry_budget import RetryBudget
 
-_WINDOW_S = 60.0
+_WINDOW_S = 60.0  # of the hedging budget; long, since a small share of few requests is less than one hedge
 
 
 class Hedges:
-    """The hedging of one process: what is usual for a seat, and a budget of second attempts."""
+    """Hedging in one process: the usual latency of each seat, and a budget of second attempts per `share`."""
 
     def __init__(self, latency: LatencyTracker, clock: Clock) -> None:
         self._latency = latency
@@ -27,18 +30,18 @@ class Hedges:
         self._budgets: dict[float, RetryBudget] = {}
 
     def request(self, hedge: Hedge) -> None:
-        """Counts one request that may be hedged: the budget is a share of them."""
+        """Counts one request that may be hedged; the budget is a share of these."""
         self._budget(hedge).request()
 
     def after_s(self, hedge: Hedge, seat: Seat, *, streamed: bool) -> float | None:
-        """After how many seconds of silence a second seat is asked; None while nobody knows what is usual here."""
+        """Seconds of silence after which a second seat is asked; None while the usual latency is unknown."""
         if hedge.times is None:
             return hedge.after_s
         usual_s = self._latency.p95_s(seat.id, streamed=streamed)
         return None if usual_s is None else hedge.times * usual_s
 
     def may_begin(self, hedge: Hedge) -> bool:
-        """Takes one second attempt out of the budget, or says that there is none left."""
+        """Takes one second attempt from the budget; False if none is left."""
         return self._budget(hedge).try_again()
 
     def _budget(self, hedge: Hedge) -> RetryBudget:
@@ -49,7 +52,10 @@ Run = Callable[[Deliver | None], Awaitable[Vote]]
 
 
 class Race:
-    """Two attempts at one answer, in a lane each: the caller hears one lane only, from its first word to its last."""
+    """Two concurrent attempts at one answer; the caller receives all its deltas from one of them.
+
+    Each attempt has a lane. The lane with the first token becomes the speaker; the other one is cancelled.
+    """
 
     def __init__(self, to: Deliver | None) -> None:
         self._to = to
@@ -58,9 +64,9 @@ class Race:
         self._spoken = asyncio.Event()
 
     async def run(self, first: Run, second: Run, *, after_s: float, may_begin: Callable[[], bool]) -> Vote:
-        """The decisive vote: an answer, if either attempt gives one.
+        """The deciding vote: an answer, if either attempt gives one.
 
-        The second begins when the first has been silent for `after_s`, and only if `may_begin` says so then.
+        The second attempt begins when the first has been silent for `after_s` seconds and `may_begin` then allows it.
         """
         self._begin(first)
         try:
@@ -90,6 +96,7 @@ class Race:
                 for lane in out - called_off - {heard}:
                     called_off.add(lane)
                     cancel(lane, CancelReason.NOT_NEEDED)
+        # An answer first, then the attempt whose text the caller has seen, then a failure rather than a cancellation.
         return max(ended, key=lambda vote: (vote.ok, vote.committed, vote.outcome == "failed", vote.arrival_ms))
 
     def _begin(self, run: Run) -> None:
@@ -108,7 +115,7 @@ class Race:
             if self._speaker == number:
                 return await to(delta, speaker)
             if self._speaker is not None:
-                await asyncio.Event().wait()  # until it is called off, which is at once
+                await asyncio.Event().wait()  # the losing lane stops here until it is cancelled, which follows at once
             return False
 
         return deliver

@@ -1,4 +1,4 @@
-"""Relays an answer to the caller as one stream, though several seats may have written parts of it."""
+"""Relays an answer to the caller as one stream, even if several seats wrote parts of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from router.core.vote import Vote
 
 
 class Relay:
-    """Passes deltas on. With `goes_on` it remembers what was sent, so that another seat can continue after a cut.
+    """Passes deltas on; with `goes_on` it keeps the text sent, so that another seat can continue after a cut.
 
-    `seams` tell where that happened: after how many characters, and how many of the second text were left out.
+    `seams` has one entry per continuation: `at`, the characters sent before it; `overlap`, the repeated characters that
+    were removed; `provider` and `model` of the seat that continued.
     """
 
     def __init__(self, to: Deliver | None, request: ChatRequest, *, goes_on: bool) -> None:
@@ -32,16 +33,16 @@ class Relay:
 
     @property
     def deliver(self) -> Deliver | None:
-        """Where a seat's deltas go; None if the caller wants no stream."""
+        """Receives a seat's deltas; None if the caller wants no stream."""
         return self._remembering if self._goes_on else self._to
 
     @property
     def is_cut(self) -> bool:
-        """Whether a stream broke and is to be continued."""
+        """Whether the stream broke and is being continued."""
         return self._cut_at > 0
 
     def request_for(self, seat: Seat) -> ChatRequest:
-        """What this seat is asked: the request, or after a cut the rest of the answer."""
+        """The request for this seat: the caller's, or after a cut one for the rest of the answer."""
         if not self._cut_at:
             return self._request
         said, prefill = "".join(self._said), "prefill" in (seat.model.supports or ())
@@ -49,7 +50,7 @@ class Relay:
         return continuation_request(self._request, said, prefill=prefill)
 
     def cut(self) -> bool:
-        """Takes in that the stream broke; True if another seat may continue it."""
+        """Records that the stream broke; True if another seat may continue it."""
         said = "".join(self._said)
         if not self._goes_on or not may_continue(self._request, said, tool_calls_seen=self._calls_seen):
             return False
@@ -57,7 +58,7 @@ class Relay:
         return True
 
     async def end(self, vote: Vote) -> Vote | None:
-        """The vote with the whole answer, once all has gone out; None if its seat began another answer."""
+        """Sends what is still held back; returns the vote with the whole answer, None if its seat began a new one."""
         if self._splice is None:
             return vote
         assert vote.answer is not None

@@ -1,4 +1,4 @@
-"""Resumes an answer whose stream was cut: whether another model may continue it, and what it is asked."""
+"""Resumes an answer whose stream was cut: whether another model may continue it, and the request that asks for it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import replace
 from adapters.types import ChatRequest, Message, Text
 from router.core.tokens import text_tokens
 
-_LEAST_TOKENS = 32  # room for the words that are taken up once more, and for an end
+_LEAST_TOKENS = 32  # room for the repeated last words, and for an end
 _WORDS_TAKEN_UP = 6
 _CHARS_TAKEN_UP = 80
-# After a bare "go on" one can only guess whether a space or half a word is missing between the two texts. The last
-# words once more make the seam certain, and `Splice` takes them out.
+# After a bare "go on" it is a guess whether a space or half a word is missing between the two texts. Repeating the last
+# words makes the seam certain, and `Splice` removes them.
 _GO_ON = (
     "Your answer was cut off. Write only the rest of it: take up its last words once more, exactly as they stand, "
     "then go on from there.\nIts last words: {}\nDo not start over, and add no remark, label or quotes."
@@ -20,20 +20,21 @@ _GO_ON = (
 
 
 def may_continue(request: ChatRequest, said: str, *, tool_calls_seen: bool) -> bool:
-    """True if another model can continue unnoticed: plain text was sent, and neither JSON nor a tool call.
+    """True if another model can continue unnoticed: plain text was sent, without JSON or a tool call.
 
-    Half a JSON document or half a call is not joined: one wrong character makes it useless, and a call may be acted on.
+    Half a JSON document or half a tool call is never continued: one wrong character makes it useless, and the caller
+    may act on a call.
     """
     free = request.response_format is None or request.response_format.kind == "text"
     return free and not tool_calls_seen and bool(said.strip())
 
 
 def continuation_request(request: ChatRequest, said: str, *, prefill: bool) -> ChatRequest:
-    """The request that asks for the rest of an answer of which `said` has been heard.
+    """The request that asks for the rest of an answer of which the caller has received `said`.
 
-    With `prefill` the conversation ends with the answer so far, and the model writes on in it; its wire must allow
-    that. Without, the user asks to go on. White space at the end of `said` is not sent: some wires refuse it there, and
-    the model brings its own, which `Splice` joins. What was said counts towards the caller's `max_tokens`.
+    With `prefill` the conversation ends with the answer so far, which the model continues; its provider must support
+    that. Without, a user message asks to go on. White space at the end of `said` is not sent: some providers refuse it
+    there, and the model brings its own, which `Splice` joins. `said` counts towards the caller's `max_tokens`.
     """
     heard = said.rstrip()
     messages = tuple(_with_answer(request.messages, heard))
@@ -46,7 +47,7 @@ def continuation_request(request: ChatRequest, said: str, *, prefill: bool) -> C
 
 
 def _with_answer(messages: tuple[Message, ...], heard: str) -> Iterator[Message]:
-    """The messages and the answer so far; if the caller began that answer, both are one message."""
+    """The messages, then the answer so far; merged into the last message if the caller itself prefilled the answer."""
     last = messages[-1]
     if last.role == "assistant" and not last.tool_calls:
         yield from messages[:-1]

@@ -1,11 +1,11 @@
-"""Splices a continuation onto the answer whose stream was cut, without a word twice or missing.
+"""Splices a continuation onto an answer whose stream was cut, so that no word is doubled or missing at the seam.
 
 Told to continue, a model rarely begins exactly where the text ended: it repeats the last words, the last sentence or
-the whole answer, and puts a label, dots or quotes before it. `Splice` removes that from the beginning of the
-continuation, while it streams, and nothing else.
+the whole answer, and puts a label, dots or quotes before it. `Splice` removes these from the beginning of the
+continuation while it streams, and changes nothing else.
 
-Text alone does not always tell a repetition from new words: after "ha ha", a continuation "ha ha" may be the same two
-words or two more. The longest repetition counts, since models repeat themselves more often than texts do. A piece of a
+Text alone cannot always tell a repetition from new words: after "ha ha", a continuation "ha ha" may be the same two
+words or two more. The longest repetition counts, since models repeat themselves more often than texts do. Part of a
 word counts only from its first letter on: "lo" after "hel" is far more likely the rest of "hello".
 """
 
@@ -15,12 +15,12 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-_REACH = 400  # characters at the end of what was said that may come once more, unless all of it does
-_RESTART = 80  # so many of its first characters again, and the model has begun anew
-_LONG = 6  # from so many characters on, a repetition may begin inside a word
-_LONG_PREFILLED = 40  # a model that was given its own beginning repeats no single words
-_MOST_HELD = 4096  # of white space, which is no sign of anything
-_MARKER = re.compile(r"(?:^|\n)[^\S\n]*([-*+>|]|#{1,6})\s*$")  # a line of which only the bullet was said
+_REACH = 400  # characters at the end in which a repetition may begin; as many repeated from the start are a restart
+_RESTART = 80  # characters: a continuation that begins with the text's first ones is a new answer, if it then differs
+_LONG = 6  # characters: a shorter repetition must begin at a word, or it is likely part of a new word
+_LONG_PREFILLED = 40  # characters: after a prefill, a shorter match is chance, as the model continues its own text
+_MOST_HELD = 4096  # characters: a continuation of white space alone would otherwise be held back without end
+_MARKER = re.compile(r"(?:^|\n)[^\S\n]*([-*+>|]|#{1,6})\s*$")  # a last line that has only its list bullet so far
 _UNIT = re.compile(r"\s+|\S")
 _LABELS = (
     "Continuing:",
@@ -43,12 +43,12 @@ _LEADS: tuple[tuple[str, ...], ...] = (_LABELS, ("…", "..."), tuple(_CLOSING))
 
 
 class Splice:
-    """Joins a continuation to `said`: what is fed piece by piece comes out without what `said` already has.
+    """Joins a continuation to `said`: pieces are fed in, and come out without what `said` already contains.
 
-    Text is held back only while it could still be a repetition. White space counts as equal whatever its kind, and is
-    not doubled at the seam. `overlap` counts the characters left out so far. `strayed` is True when the model began the
-    whole answer anew and then worded it otherwise: nothing of that is passed on, and somebody else may be asked.
-    `prefill` says that the model was given `said` as its own beginning, and so hardly repeats single words.
+    Text is held back only while it could still be a repetition. White space of any kind counts as equal, and is not
+    doubled at the seam. `overlap` counts the characters removed so far. `strayed` is True when the model began the
+    whole answer anew and then worded it differently: none of that is passed on, and another seat may be asked.
+    `prefill` says that the model was given `said` as the beginning of its own answer, and so rarely repeats it.
     """
 
     def __init__(self, said: str, *, prefill: bool = False) -> None:
@@ -57,22 +57,22 @@ class Splice:
         self._space = said[len(body) :][-_REACH:]
         self._echoes = _echoes(self._said, _MARKER.search(said), prefill=prefill)
         self._held = ""
-        self._skipped = 0  # characters of `_said` that have come again since a restart is certain
+        self._skipped = 0  # characters of `_said` that were repeated since a restart became certain
         self._quote = ""
         self._state: Callable[[str, bool], str] = self._listening if body else self._passing
         self.overlap = 0
         self.strayed = False
 
     def feed(self, piece: str) -> str:
-        """What may be passed on now that `piece` has come."""
+        """The text that may be passed on after this piece."""
         return self._state(self._taken() + piece, False)
 
     def close(self) -> str:
-        """What was still held back, now that the continuation has ended."""
+        """The text still held back, once the continuation has ended."""
         return self._state(self._taken(), True)
 
     def _listening(self, text: str, last: bool) -> str:
-        """Nothing has been passed on yet, as it may all be repetition."""
+        """First state: nothing has been passed on yet, since all of it may be repetition."""
         lead = _lead(text)
         views = [(at, _spaced(text[at:])) for at in lead.starts]
         for at, heard in views:
@@ -102,15 +102,15 @@ class Splice:
         return self._said.startswith(begun) or any(echo.startswith(begun) for echo in self._echoes)
 
     def _echo(self, heard: str) -> str:
-        """The longest repetition that `heard` begins with, or nothing."""
+        """The longest repetition that `heard` begins with, or an empty text."""
         begun, spaced = heard.lstrip(" "), heard.startswith(" ")
         found = (echo for echo in self._echoes if begun.startswith(echo) and _holds(echo, begun, spaced=spaced))
         return max(found, key=len, default="")
 
     def _skipping(self, text: str, last: bool) -> str:
-        """All of what was said is coming again."""
+        """State after a restart: the model repeats the whole answer, which is removed."""
         again = _spaced(text)
-        if self._said[self._skipped - 1] == " ":  # at 0 that is the last character, which never is one
+        if self._said[self._skipped - 1] == " ":  # index -1 at the start is the last character, never a space
             again = again.lstrip(" ")
         missing = len(self._said) - self._skipped
         if len(again) >= missing and again.startswith(self._said[self._skipped :]):
@@ -124,12 +124,13 @@ class Splice:
         return ""
 
     def _straying(self, text: str, last: bool) -> str:
+        """Last state of a new answer: all of it is removed."""
         self.strayed = True
         self.overlap += len(text)
         return ""
 
     def _joining(self, text: str, last: bool) -> str:
-        """The repetition is over; what white space ended `said` is not said twice."""
+        """State at the seam: the repetition is over; white space that ended `said` is not doubled."""
         ends = [self._space[at:] for at in range(len(self._space))]
         if not last and any(end.startswith(text) and end != text for end in ends):
             return self._hold(text)
@@ -138,7 +139,7 @@ class Splice:
         return self._goes_on(self._passing, text[twice:], last)
 
     def _passing(self, text: str, last: bool) -> str:
-        """All is new, up to the quote that closes one left out at the beginning."""
+        """Last state: all text is new, except a closing quote whose opening one was removed."""
         shown = text.rstrip()
         if not (self._quote and shown.endswith(self._quote)):
             return text
@@ -163,7 +164,10 @@ class Splice:
 
 
 class _Lead(NamedTuple):
-    """Where a continuation may really start: at 0, or behind a label, dots or a quote."""
+    """Where a continuation may really start: at 0, or behind a label, dots or a quote.
+
+    `label_end` is the end of a label, 0 without one; `may_grow` is True while more text could complete a lead.
+    """
 
     starts: list[int]
     label_end: int
@@ -197,7 +201,7 @@ def _end(text: str, length: int) -> int:
 
 
 def _echoes(said: str, marker: re.Match[str] | None, *, prefill: bool) -> frozenset[str]:
-    """The ends of `said` that count as a repetition when they come again."""
+    """The ends of `said` that count as a repetition when a continuation begins with them."""
     starts = range(max(0, len(said) - _REACH), len(said))
     found = {said[at:] for at in starts if _counts(said, at, prefill=prefill)}
     return frozenset(found | {said} | ({marker[1]} if marker and not prefill else set()))
@@ -214,7 +218,7 @@ def _counts(said: str, at: int, *, prefill: bool) -> bool:
 
 
 def _holds(echo: str, begun: str, *, spaced: bool) -> bool:
-    """False where a longer word only begins like the repetition: " theory" after "the", 1000 after 100."""
+    """False if a longer word or number merely begins like the repetition: " theory" after "the", 1000 after 100."""
     goes_on = _in_word(echo[-1]) and _in_word(begun[len(echo) : len(echo) + 1] or " ")
     return not goes_on or " " in echo or not (spaced or echo.isdigit())
 

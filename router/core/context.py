@@ -1,4 +1,4 @@
-"""What is known of a request when it has come in: made once, at the door, and handed along unchanged."""
+"""The context of a request: made once at its endpoint, then passed along unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ Api = Literal["chat.completions", "responses", "messages", "embeddings", "probe"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a caller asked for besides the chat itself; None where the registry or the strategy decides."""
+    """Routing options of a request; None leaves the choice to the registry or the strategy.
+
+    `pinned` is the only seat that may answer (`provider/model`), `council_size` the most seats asked, `labels` the
+    allowed answers of a vote; `strict` excludes seats that cannot take every parameter; `explain` returns every vote.
+    """
 
     strategy: Strategy
     tier: str
@@ -35,10 +39,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """One request: who asks what of which registry, since when and until when.
+    """One request: its options, its times, and the registry it began with, which a reload does not change.
 
-    `created_at` is Unix time in seconds, `began` and `deadline` are monotonic. `request_model` is the model's name as
-    the caller wrote it, `ignored` the fields of the body that nobody knows, `body` its bytes as they came.
+    `created_at` is Unix time, `began` and `deadline` are monotonic, all in seconds. `request_model` is the model name
+    as the caller wrote it, `ignored` the body's unknown fields, `body` its raw bytes.
     """
 
     id: str
@@ -57,5 +61,5 @@ class RequestContext:
 
     @property
     def seed(self) -> int:
-        """The seed of everything that is drawn for this request: of its id, so that it can be drawn again."""
+        """The seed of all random draws of this request, derived from its id, so that replay repeats them."""
         return zlib.crc32(self.id.encode())

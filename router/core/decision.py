@@ -1,4 +1,4 @@
-"""What a strategy chooses, and the decision it becomes: which vote is the answer, and what every vote counted for."""
+"""The choice of a strategy, and the decision on a request: the winning vote, and each vote's part in the decision."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ RequestOutcome = Literal["ok", "failed", "client_gone"]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why we ourselves give no answer, whatever the providers did; `message` is one sentence for people."""
+    """Why the router itself gives no answer, as opposed to a provider's failure; `message` is for people."""
 
     code: RefusalCode
     message: str
-    kind: ErrorKind  # what the log files it under
+    kind: ErrorKind  # its error type in the logs
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a decision says of one vote; it is written to the vote's row.
+    """What a decision says about one vote; stored in the vote's row.
 
-    `valid` False is a spoiled vote, None leaves it to whether there was an answer at all.
+    `valid` False is a spoiled vote; None means valid if the attempt had an answer. `weight` None is the registry's.
     """
 
     answer_key: str | None = None
@@ -42,10 +42,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How a strategy ended: with the winning vote, or with the error that is the caller's.
+    """The result of a strategy: the winning vote, or the error for the caller.
 
-    `rule` and `seed` are all that is needed to choose again from the votes' rows; `flags` are words for what went
-    otherwise than planned; `marks` go by vote id; `details` are shown to those who ask for an explanation.
+    `rule` and `seed` suffice to repeat the choice from the votes' rows (replay); `flags` name deviations from the plan;
+    `marks` are keyed by vote id; `details` are returned with `explain`. `agreement` and `margin` are shares, 0 to 1.
     """
 
     winner: Vote | None = None
@@ -66,16 +66,16 @@ class Choice:
 
     @property
     def answer(self) -> Answer | None:
-        """What the caller gets."""
+        """The answer for the caller, None without a winner."""
         return self.winner.answer if self.winner else None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What came of a request: the choice, the plan it was made by, and every vote, in the order in which they ended.
+    """The decision on a request: the choice, the plan it was made by, and all votes in the order in which they ended.
 
-    `spent` sums up the votes. `free_in_s` is how soon one of the plan's seats can be asked again, in seconds; None
-    where nobody knows, or where there is an answer.
+    `spent` sums up the votes. `free_in_s` is the time in seconds until a seat of the plan can be asked again; None if
+    unknown, or if there is an answer.
     """
 
     choice: Choice
@@ -87,7 +87,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class RequestEnded:
-    """The event that a request has ended, whatever came of it; `http_status` is what its door told the caller."""
+    """The event that a request has ended, whatever its outcome; `http_status` is the status of its response."""
 
     context: RequestContext
     decision: Decision
@@ -97,12 +97,12 @@ class RequestEnded:
 
     @property
     def overhead_ms(self) -> float:
-        """What of its time no vote accounts for."""
+        """The part of the duration that no vote accounts for: the router's own, and waiting."""
         return max(0.0, self.duration_ms - self.decision.spent.duration_ms)
 
     @property
     def first_token_ms(self) -> float | None:
-        """From the start of the request to the first token of its answer."""
+        """Time to first token: from the start of the request to the first token of the winning vote."""
         winner = self.decision.choice.winner
         if winner is None or winner.first_token_ms is None:
             return None

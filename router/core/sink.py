@@ -1,4 +1,4 @@
-"""Where an answer goes: what a door offers to whoever answers its request."""
+"""The sink of a request: the interface through which an endpoint receives the answer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from router.core.registry import Seat
 
 
 class CallerGone(Exception):
-    """The caller left or no longer reads: there is nobody to answer."""
+    """The caller has disconnected or no longer reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Whose words a delta is: a seat's, in its request's attempt number `seq`.
+    """The source of a delta: a seat, in attempt number `seq` of the request.
 
-    `response_model` is the model as its provider names it, None while it has not said.
+    `response_model` is the model as its provider names it, None until the provider has named it.
     """
 
     seat: Seat
@@ -28,14 +28,14 @@ class Speaker:
 
 
 Deliver = Callable[[Delta, Speaker], Awaitable[bool]]
-"""Takes a delta on its way to the caller; True if the caller has seen anything of it."""
+"""Sends a delta towards the caller; True if the caller has seen any of it. Raises `CallerGone`."""
 
 
 class Sink(Protocol):
-    """A door's side of one request. All of it raises `CallerGone` when nobody is there to read."""
+    """An endpoint's side of one request; both methods raise `CallerGone`."""
 
     async def deliver(self, delta: Delta, speaker: Speaker) -> bool:
-        """Sends on what the caller may see of a delta; True if that was anything."""
+        """Sends what the caller may see of a delta; True if that was anything, since then failover is visible."""
 
     async def reply(self, decision: Decision) -> int:
-        """Ends the answer, or tells why there is none; returns the HTTP status that the caller got."""
+        """Completes the answer or sends the error; returns the HTTP status of the response."""

@@ -1,7 +1,7 @@
-"""The stages of a decision, as they are told while it is made: one list of types for the daemon and its terminal.
+"""The stages of a decision, reported while it is made: one list of types, shared by the daemon and the command line.
 
 On the wire a stage is a JSON object whose `stage` names its type: `{"stage": "chair", "provider": …, "model": …}`.
-Whoever reads them leaves out what it does not know, since a newer daemon may tell more.
+Readers ignore unknown stages and fields, since a newer daemon may send more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, get_args
 
 @dataclass(frozen=True, slots=True)
 class SeatsAsked:
-    """A strategy begins: the seats it asks first, and how many calls it may make at most, over all of its stages."""
+    """A strategy begins: the seats it asks first, and the most calls it may make over all of its stages."""
 
     stage: ClassVar[str] = "plan"
     strategy: str
@@ -23,7 +23,7 @@ class SeatsAsked:
 
 @dataclass(frozen=True, slots=True)
 class VoteEnded:
-    """An attempt has ended, whatever came of it."""
+    """An attempt has ended, whatever its outcome."""
 
     stage: ClassVar[str] = "vote"
     provider: str
@@ -36,7 +36,7 @@ class VoteEnded:
 
 @dataclass(frozen=True, slots=True)
 class VotesTallied:
-    """The weight behind each answer so far, and how many votes are still out."""
+    """The weight behind each answer so far, and the number of votes still out."""
 
     stage: ClassVar[str] = "tally"
     counts: Mapping[str, float]
@@ -45,7 +45,7 @@ class VotesTallied:
 
 @dataclass(frozen=True, slots=True)
 class AnswersGrouped:
-    """Answers in free text were grouped by what they say; `known` is False where no grouping could be read."""
+    """Free-text answers were grouped by meaning; `known` is False if no grouping could be parsed."""
 
     stage: ClassVar[str] = "groups"
     groups: int
@@ -54,7 +54,7 @@ class AnswersGrouped:
 
 @dataclass(frozen=True, slots=True)
 class DraftsGathered:
-    """The drafts are there: so many were planned, so many can be used."""
+    """The drafts are complete: the number planned, and the number that can be used."""
 
     stage: ClassVar[str] = "drafts"
     planned: int
@@ -64,7 +64,7 @@ class DraftsGathered:
 
 @dataclass(frozen=True, slots=True)
 class RepairsAsked:
-    """So many ballots could not be read and are asked for once more."""
+    """Ballots that could not be parsed are asked for once more, by this number of calls."""
 
     stage: ClassVar[str] = "repairs"
     calls: int
@@ -72,7 +72,7 @@ class RepairsAsked:
 
 @dataclass(frozen=True, slots=True)
 class BallotRead:
-    """A reviewer's ballot counts: the seats it ranked, best first."""
+    """One reviewer's valid ballot: the seats it ranked, best first."""
 
     stage: ClassVar[str] = "ballot"
     reviewer: str
@@ -81,7 +81,7 @@ class BallotRead:
 
 @dataclass(frozen=True, slots=True)
 class BallotsCounted:
-    """All ballots are in: so many count, so many reviewers said nothing that could be read."""
+    """All ballots are in: the number that count, and the number that could not be parsed."""
 
     stage: ClassVar[str] = "ballots"
     counted: int
@@ -90,7 +90,7 @@ class BallotsCounted:
 
 @dataclass(frozen=True, slots=True)
 class DraftsRanked:
-    """The drafts in the order that the ballots give them, best first, by the seats that wrote them."""
+    """The drafts as ranked by the ballots, best first, each named by the seat that wrote it."""
 
     stage: ClassVar[str] = "ranking"
     ranking: tuple[str, ...]
@@ -107,7 +107,7 @@ class ChairAsked:
 
 @dataclass(frozen=True, slots=True)
 class AnswerWritten:
-    """The stage of the chair is over, after so many calls."""
+    """The chair's stage is over, after this number of calls."""
 
     stage: ClassVar[str] = "written"
     calls: int
@@ -116,7 +116,7 @@ class AnswerWritten:
 
 @dataclass(frozen=True, slots=True)
 class Escalated:
-    """A vote came out weak, and another strategy goes on in another tier."""
+    """A vote was too weak, and another strategy and tier take over."""
 
     stage: ClassVar[str] = "escalated"
     strategy: str
@@ -125,7 +125,7 @@ class Escalated:
 
 @dataclass(frozen=True, slots=True)
 class StreamCut:
-    """A stream broke after part of the answer had gone out; with `goes_on` another seat continues it."""
+    """A stream broke after part of the answer had been sent; with `goes_on` another seat continues it."""
 
     stage: ClassVar[str] = "cut"
     provider: str
@@ -152,12 +152,12 @@ STAGES: Mapping[str, type[Stage]] = {kind.stage: kind for kind in get_args(Stage
 
 
 def to_document(stage: Stage) -> dict[str, Any]:
-    """The stage as the object that stands in `quorum.event` of a stream."""
+    """The stage as a JSON object, the value of `quorum.event` in a stream."""
     return {"stage": stage.stage, **asdict(stage)}
 
 
 def from_document(document: Any) -> Stage | None:
-    """The stage of such an object; None for one that is not known here or lacks a field. Values are not checked."""
+    """The stage from such an object; None if its type is unknown or a field is missing. Values are not checked."""
     kind = STAGES.get(str(document.get("stage"))) if isinstance(document, Mapping) else None
     names = [field.name for field in fields(kind)] if kind else []
     if kind is None or not all(name in document for name in names):

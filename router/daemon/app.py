@@ -1,6 +1,7 @@
-"""The composition root, the only place that wires parts together: starts them in order, stops them in the other order.
+"""The composition root, the only place that wires parts together: starts them in order, stops them in reverse.
 
-Every part is handed what exists already. What parts have to tell each other later goes through the hub of events.
+Every part receives the parts that it needs, which exist already. What parts tell each other later goes through the
+event hub.
 """
 
 from __future__ import annotations
@@ -63,14 +64,14 @@ from router.votelog.dead_letter import DeadLetter
 from router.votelog.recorder import Recorder
 from router.votelog.writer import VoteLog
 
-_NOTICE_S = 0.5  # between saying "not ready" and closing the door, so that load balancers can look
-_BACKLOG = 4096  # callers that may come at once; beyond it the kernel drops them, and they try again after seconds
-_LOG_DRAIN_S = 5.0
+_NOTICE_S = 0.5  # between failing `/readyz` and closing the socket, so that load balancers stop sending requests
+_BACKLOG = 4096  # connections that may arrive at once; the kernel drops further ones, whose clients wait for a second
+_LOG_DRAIN_S = 5.0  # at shutdown, for pending rows of the vote log
 
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """What nearly every part needs, made first."""
+    """The values that nearly every part needs, made first."""
 
     settings: Settings
     clock: Clock
@@ -78,11 +79,14 @@ class _Base:
     metrics: Metrics
     replica: str
     rng: random.Random
-    callers: int  # how many may be answered at once
+    callers: int  # most connections at once, within the limit of open files
 
 
 class Daemon:
-    """One Quorum. While `running` holds, it answers at `url`; `nudge` asks it to read its registry again."""
+    """One Quorum daemon; inside `running` it answers at `url`.
+
+    With `shared_port` several processes listen on one port (SO_REUSEPORT).
+    """
 
     def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK, *, shared_port: bool = False) -> None:
         self.url = ""
@@ -92,15 +96,15 @@ class Daemon:
         self._watcher: Watcher | None = None
 
     def nudge(self) -> None:
-        """Reads the registry again at the next poll; safe in a signal handler."""
+        """Makes the next poll reload the registry; safe in a signal handler."""
         if self._watcher is not None:
             self._watcher.nudge()
 
     @asynccontextmanager
     async def running(self, env: Mapping[str, str], rebase: Rebase | None = None) -> AsyncIterator[None]:
-        """Starts everything, yields while the daemon answers, then drains and stops.
+        """Starts all parts, yields while the daemon answers, then drains requests and stops the parts in reverse.
 
-        Raises `RegistryError` for a registry that cannot be used and `SettingsError` for an address that is taken.
+        Raises `RegistryError` for an invalid registry and `SettingsError` for an address that cannot be listened on.
         """
         settings, path, say = self._settings, str(self._settings.registry), structlog.get_logger()
         MASK.know(settings.secrets())
@@ -110,12 +114,12 @@ class Daemon:
             events=Hub(),
             metrics=Metrics(),
             replica=f"{socket.gethostname()}-{os.getpid()}",
-            rng=random.Random(),  # noqa: S311 - it shares load and guards nothing
+            rng=random.Random(),  # noqa: S311 - for load balancing and jitter, not for secrets
             callers=most_callers(),
         )
         async with AsyncExitStack() as stack:
             before = signature(path)
-            # The registry first: a file with errors should not cost the start of two servers to be told.
+            # The registry first: a file with errors is reported before two servers are started.
             holder = await RegistryHolder.open(
                 partial(check, path, env=env, rebase=rebase), on_reload=partial(_publish_reload, base.events)
             )
@@ -187,7 +191,7 @@ class Daemon:
 
 
 async def _open_log(stack: AsyncExitStack, base: _Base, stores: Stores) -> VoteLog:
-    """The vote log, fed by events as the log and the metrics are."""
+    """Opens the vote log, and subscribes it, the metrics and the log lines to events."""
     votes = VoteLog(
         stores.postgres, DeadLetter(base.settings.data_dir / "dead-letter.jsonl"), say=partial(_warn, "vote_log")
     )
@@ -214,7 +218,7 @@ async def _handlers(
     queue: Queue,
     status: Status,
 ) -> Handlers:
-    """What answers callers: the service behind the chat door, and what operators ask for."""
+    """Builds the handlers: the service behind the chat endpoint, and the operators' endpoints."""
     guards, clock, registry = guarding.guards, base.clock, holder.in_force
     transport = HttpTransport()
     stack.push_async_callback(transport.close)
@@ -274,7 +278,7 @@ def _keys(registry: Registry) -> list[Secret]:
 async def _close_log(votes: VoteLog) -> None:
     if not await votes.drain(_LOG_DRAIN_S):
         pending = votes.counts.pending
-        structlog.get_logger().error("vote_log", note=f"{pending} rows were not written before the end")
+        structlog.get_logger().error("vote_log", note=f"{pending} rows were not written before shutdown")
 
 
 def _warn(event: str, note: str) -> None:

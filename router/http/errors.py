@@ -133,8 +133,8 @@ def from_failure(error: ProviderError, votes: tuple[Vote, ...], wait_s: float | 
     `Retry-After`, which concerns one seat only.
     """
     policy = POLICY[error.kind]
-    sentence = _SENTENCE.get(error.kind, f"no provider answered, {len(votes)} attempt(s) were made")
-    last = f"; the last said: {error.message}" if votes else f": {error.message}"
+    sentence = _SENTENCE.get(error.kind, f"no provider answered after {len(votes)} attempt(s)")
+    last = f"; last error: {error.message}" if votes else f": {error.message}"
     should_retry = False if policy.code == "insufficient_quota" else _CLIENT_MAY_RETRY.get(policy.status)
     return ApiError(
         policy.status,

@@ -27,7 +27,7 @@ _SAFE_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
 
 def identify(clock: Clock) -> Middleware:
-    """Assigns each request an id of ours; a caller's `X-Request-Id` is ignored, since ids are keys of the vote log."""
+    """Assigns each request a new id; a caller's `X-Request-Id` is ignored, since ids must be unique in the vote log."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:

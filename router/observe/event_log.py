@@ -1,4 +1,4 @@
-"""Log lines for what is published: one structured line per request and per change of state."""
+"""Log lines from events: one structured line per request and per change of state."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from router.observe.model_mismatch import is_rerouted
 
 
 class EventLog:
-    """Writes a line for each event that an operator may want to read of."""
+    """Writes a line for each event that an operator may want to read about."""
 
     def __init__(self) -> None:
-        self._say = structlog.get_logger().bind()  # once, since binding costs more than a line
+        self._say = structlog.get_logger().bind()  # once, since binding costs more than writing a line
         self._rerouted: dict[str, str | None] = {}  # seat id → the other model that answered last
 
     def subscribe(self, events: Hub) -> None:
-        """Hears of everything below from now on."""
+        """Subscribes to the events of the methods below."""
         events.subscribe(Vote, self.vote)
         events.subscribe(RequestEnded, self.request)
         events.subscribe(StateChange, self.state_change)
@@ -28,7 +28,7 @@ class EventLog:
         events.subscribe(RegistryReloaded, self.reload)
 
     def vote(self, vote: Vote) -> None:
-        """Warns once when a seat answers with another model than the one that was asked."""
+        """Warns when a seat answers with another model than the one asked for; once per other model."""
         if not vote.ok:
             return
         other = vote.response_model if is_rerouted(vote.seat.model.id, vote.response_model) else None
@@ -56,17 +56,17 @@ class EventLog:
         )
 
     def state_change(self, change: StateChange) -> None:
-        """A provider or model has come into another state; loud ones are warnings."""
+        """The state of a provider or model has changed; a loud change is a warning."""
         tell = self._say.warning if change.loud else self._say.info
         tell("weather", subject=change.subject, state=change.state, reason=change.reason, until=change.until)
 
     def store(self, change: StoreChanged) -> None:
-        """A store has gone or come back."""
+        """A store has gone down or come back."""
         tell = self._say.info if change.up else self._say.warning
         tell("store", store=change.store, up=change.up, why=change.why or None)
 
     def shedding(self, change: SheddingChanged) -> None:
-        """Requests are turned away from now on, or no longer."""
+        """Load shedding begins or is over; two lines per overload, none per rejected request."""
         self._say.warning(
             "shedding",
             state="begins" if change.lasted_s is None else "over",
@@ -78,7 +78,7 @@ class EventLog:
         )
 
     def reload(self, reloaded: RegistryReloaded) -> None:
-        """What came of reading the registry again: one line, or one for each error."""
+        """The result of a registry reload: one line, or one for each error."""
         registry = reloaded.registry.short_hash
         match reloaded.status:
             case "swapped":

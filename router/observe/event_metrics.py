@@ -1,4 +1,4 @@
-"""Metrics of what is published: each vote, request, change of state and reload is counted once."""
+"""Metrics from events: each vote, request, change of state and reload is counted once."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from router.observe.metrics import Metrics
 
 
 class EventMetrics:
-    """Feeds the daemon's metrics from its events."""
+    """Updates the daemon's metrics from its events."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     def subscribe(self, events: Hub) -> None:
-        """Hears of everything below from now on."""
+        """Subscribes to the events of the methods below."""
         events.subscribe(Vote, self.vote)
         events.subscribe(RequestEnded, self.request)
         events.subscribe(StateChange, self.state_change)
@@ -34,7 +34,7 @@ class EventMetrics:
             metrics.cost_usd(provider, model).inc(vote.cost_usd)
 
     def request(self, ended: RequestEnded) -> None:
-        """One request has ended, whatever came of it."""
+        """One request has ended, whatever its outcome."""
         metrics, options, first_token_ms = self._metrics, ended.decision.plan.options, ended.first_token_ms
         metrics.requests(options.strategy, options.tier, ended.outcome).inc()
         metrics.request_seconds(options.strategy, options.tier).observe(ended.duration_ms / 1000)
@@ -43,9 +43,9 @@ class EventMetrics:
             metrics.first_token_seconds(options.strategy, options.tier).observe(first_token_ms / 1000)
 
     def state_change(self, change: StateChange) -> None:
-        """A provider or model has come into another state."""
+        """The state of a provider or model has changed."""
         self._metrics.state_changes(change.subject, change.state).inc()
 
     def reload(self, reloaded: RegistryReloaded) -> None:
-        """The registry was read again."""
+        """The registry was reloaded."""
         self._metrics.reloads(reloaded.status).inc()

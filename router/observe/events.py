@@ -1,4 +1,4 @@
-"""The hub: whoever has something to tell publishes an event, whoever subscribed to its type hears of it at once."""
+"""The event hub: delivers each published event to the subscribers of its type, synchronously."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ E = TypeVar("E")
 
 
 class Hub:
-    """Events go to subscribers in the order of their subscription, in the call that publishes them: nothing waits.
+    """Calls subscribers in the order of subscription, inside `publish`; they must not block.
 
-    A subscriber that raises is logged; the others hear all the same, and whoever published is not disturbed.
+    An exception of a subscriber is logged; the other subscribers and the publisher are not affected.
     """
 
     def __init__(self) -> None:
@@ -24,20 +24,20 @@ class Hub:
         self._watchers: dict[str, Callable[[Stage], None]] = {}
 
     def subscribe(self, kind: type[E], hear: Callable[[E], None]) -> None:
-        """Tells `hear` of every event of this very type from now on."""
+        """Calls `hear` for every further event of exactly this type; subtypes are not included."""
         self._subscribers.setdefault(kind, []).append(hear)
 
     def publish(self, event: object) -> None:
-        """Tells an event to all who subscribed to its type."""
+        """Delivers an event to all subscribers of its type; never raises."""
         for hear in self._subscribers.get(type(event), ()):
             try:
                 hear(event)
-            except Exception:  # a bug in one who only listens must not cost whoever has something to tell
+            except Exception:  # a bug in an observer must not fail the observed request
                 structlog.get_logger().exception("event_bug", kind=type(event).__name__)
 
     @contextmanager
     def watching(self, request_id: str, hear: Callable[[Stage], None]) -> Iterator[None]:
-        """Tells `hear` of every stage of one request while the body of the `with` runs."""
+        """Calls `hear` for every stage of one request while the block runs."""
         self._watchers[request_id] = hear
         try:
             yield
@@ -45,10 +45,10 @@ class Hub:
             del self._watchers[request_id]
 
     def is_watched(self, request_id: str) -> bool:
-        """Whether anybody wants to be told of the stages of a request; if not, none need be made."""
+        """Whether a request's stages have a watcher; if not, none need be built."""
         return request_id in self._watchers
 
     def reached(self, request_id: str, stage: Stage) -> None:
-        """Tells a stage of a request to whoever watches it."""
+        """Delivers a stage of a request to its watcher, if there is one."""
         if (hear := self._watchers.get(request_id)) is not None:
             hear(stage)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Protocol
 
 from adapters import NATIVE_ADAPTERS
 from adapters.types import ChatRequest, Image, Opaque, Text
@@ -24,23 +25,35 @@ Unfit = tuple[ExclusionCode, str]
 """Why a seat does not suit a request, whatever its state: as a code, and as a sentence for people."""
 
 
+class SeatStates(Protocol):
+    """What is known of each seat now; `router.guards.guards.Guards` in a daemon."""
+
+    def block(self, seat: Seat) -> Block | None:
+        """Why the seat cannot be asked now, or None."""
+
+    def doubt_class(self, seat: Seat) -> int:
+        """How doubtful the seat is: 0 where nothing speaks against it, up to 2."""
+
+    def cost_s(self, seat: Seat, *, streamed: bool) -> float:
+        """The seconds a caller is likely to wait there, by which equal ranks share the load."""
+
+    def room(self, seat: Seat) -> float:
+        """How many requests the seat's limits leave."""
+
+
 def make_plan(
     registry: Registry,
     options: Options,
     request: ChatRequest,
+    states: SeatStates,
     *,
-    block: Callable[[Seat], Block | None],
     rng: random.Random,
-    doubt: Callable[[Seat], int] = lambda seat: 0,
-    cost: Callable[[Seat], float] = lambda seat: 0.0,
-    room: Callable[[Seat], float] = lambda seat: float("inf"),
+    streamed: bool = False,
     dropped: Dropped = lambda seat, request: frozenset(),
 ) -> Plan:
-    """Filters and orders the tier's seats (or takes the pinned one).
+    """Filters and orders the tier's seats (or takes the pinned one), by what `states` knows of each now.
 
-    `block` says why a seat cannot be asked now, `doubt` how doubtful it is (0: nothing speaks against it), `cost` how
-    long it is likely to take, by which equal ranks share the load, and `room` how many requests its limits leave. `rng`
-    draws between equals, `dropped` names the parameters that a seat could not be given.
+    `rng` draws between equals, `dropped` names the parameters that a seat could not be given.
     """
     tier, facts = registry.tiers[options.tier], STRATEGIES[options.strategy]
     needs = _needs(request)
@@ -59,19 +72,19 @@ def make_plan(
             if reason := unfit(seat):
                 excluded.append(Exclusion(seat, *reason))
                 continue
-            blocked = block(seat)
+            blocked = states.block(seat)
             if blocked is None:
                 seats.append(seat)
                 continue
             excluded.append(Exclusion(seat, "blocked", blocked.reason, blocked))
             stand_in = None if options.pinned else _stand_in(registry, seat, blocked)
-            if stand_in and unfit(stand_in) is None and block(stand_in) is None:
+            if stand_in and unfit(stand_in) is None and states.block(stand_in) is None:
                 seats.append(stand_in)
-        return tuple(islice(_ordered(_without_repeats(seats), doubt, cost, rng), most)), tuple(excluded)
+        return tuple(islice(_ordered(_without_repeats(seats), states, rng, streamed=streamed), most)), tuple(excluded)
 
     seats, excluded = sift((registry.seats[options.pinned],) if options.pinned else tier.seats)
     if facts.several:
-        seats, short = _with_room(_one_of_each_family_first(seats), facts.calls_of_a_seat, room)
+        seats, short = _with_room(_one_of_each_family_first(seats), facts.calls_of_a_seat, states)
         excluded += short
     return Plan(
         registry=registry,
@@ -89,9 +102,7 @@ def _named_first(chairs: Iterable[Seat], registry: Registry, options: Options) -
     return tuple(sorted(chairs, key=lambda seat: seat.id != named))
 
 
-def _with_room(
-    seats: Iterable[Seat], calls: int, room: Callable[[Seat], float]
-) -> tuple[tuple[Seat, ...], tuple[Exclusion, ...]]:
+def _with_room(seats: Iterable[Seat], calls: int, states: SeatStates) -> tuple[tuple[Seat, ...], tuple[Exclusion, ...]]:
     """Leaves out a seat that could not make all of its calls: no stage should begin when the next one must fail.
 
     Models of one account are taken to share its limits; with few requests left that may leave one out too early.
@@ -100,7 +111,7 @@ def _with_room(
     short: list[Exclusion] = []
     planned: Counter[str] = Counter()
     for seat in seats:
-        if room(seat) >= planned[seat.provider.id] + calls:
+        if states.room(seat) >= planned[seat.provider.id] + calls:
             planned[seat.provider.id] += calls
             kept.append(seat)
         else:
@@ -118,9 +129,7 @@ def _one_of_each_family_first(seats: Iterable[Seat]) -> tuple[Seat, ...]:
     return tuple(seat for _, seat in sorted(turns, key=lambda turn: turn[0]))
 
 
-def _ordered(
-    seats: Iterable[Seat], doubt: Callable[[Seat], int], cost: Callable[[Seat], float], rng: random.Random
-) -> Iterator[Seat]:
+def _ordered(seats: Iterable[Seat], states: SeatStates, rng: random.Random, *, streamed: bool) -> Iterator[Seat]:
     """By doubt, then by rank; equal ranks share the load by the better of two random choices.
 
     Two choices spread load almost as evenly as knowing every queue would, and never send everybody to the one seat
@@ -128,10 +137,13 @@ def _ordered(
     """
     groups: dict[tuple[int, int], list[Seat]] = {}
     for seat in seats:
-        groups.setdefault((doubt(seat), seat.rank), []).append(seat)
+        groups.setdefault((states.doubt_class(seat), seat.rank), []).append(seat)
     for key in sorted(groups):
         equals = groups[key]
-        yield from equals if len(equals) == 1 else _two_choices([(cost(seat), seat) for seat in equals], rng)
+        if len(equals) == 1:
+            yield from equals
+        else:
+            yield from _two_choices([(states.cost_s(seat, streamed=streamed), seat) for seat in equals], rng)
 
 
 def _two_choices(pool: list[tuple[float, Seat]], rng: random.Random) -> Iterator[Seat]:

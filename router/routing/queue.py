@@ -1,4 +1,4 @@
-"""The queue: requests wait in order, for a bounded time, when no seat can be asked this moment."""
+"""The queue: requests wait in order and for a bounded time while no seat can be asked."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 
 MAX_WAITING = 256
 QUEUE_S = 2.0
-"""How long a request waits for a seat at most, within its own deadline."""
+"""Longest wait of a request for a seat, in seconds and within its deadline; beyond it the caller gets `Retry-After`."""
 
 
 @dataclass(slots=True)
 class _Line:
-    """Requests that wait for the same seats. Only the first one looks, so that a seat that gets free is asked once."""
+    """Requests that wait for the same seats; only the first one tries, so that a freed seat is not asked by all."""
 
     first: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: int = 0
 
 
 class Queue:
-    """One line per set of seats; `max_waiting` bounds all lines together."""
+    """One line per set of seats, so that a busy set holds up no other; `max_waiting` bounds all lines together."""
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self._max_waiting = max_waiting
@@ -31,12 +31,12 @@ class Queue:
 
     @property
     def full(self) -> bool:
-        """Whether as many requests wait as may."""
+        """Whether the queue takes no further request."""
         return self._waiting >= self._max_waiting
 
     @asynccontextmanager
     async def front(self, line_of: Hashable, timeout_s: float) -> AsyncIterator[bool]:
-        """Waits until all earlier requests for the same seats have ended their wait; yields False after `timeout_s`."""
+        """Waits for the front of a line; yields True there, False after `timeout_s` seconds."""
         line = self._lines.setdefault(line_of, _Line())
         line.waiting += 1
         self._waiting += 1
@@ -58,7 +58,7 @@ class Queue:
                 self._lines.pop(line_of, None)
 
     async def sleep(self, timeout_s: float) -> None:
-        """Sleeps until `nudge`, or for so long."""
+        """Sleeps until `nudge`, at most `timeout_s` seconds."""
         sleeper = asyncio.get_running_loop().create_future()
         self._sleepers.add(sleeper)
         try:
@@ -67,7 +67,7 @@ class Queue:
             self._sleepers.discard(sleeper)
 
     def nudge(self) -> None:
-        """A seat may be free: the first request of each line looks again."""
+        """Wakes the first request of each line, since a seat may be free."""
         for sleeper in self._sleepers:
             if not sleeper.done():
                 sleeper.set_result(None)

@@ -1,6 +1,7 @@
-"""The use case: from a request and its context to a decision, which a sink tells and every subscriber hears of.
+"""The use case: turns a request into a decision, sends it to the request's sink, and publishes how the request ended.
 
-Nothing here knows HTTP. A door turns its wire into a context, a request and a sink, and calls `Service.answer`.
+Independent of HTTP: an endpoint translates its wire format into a context, a request and a sink, and calls
+`Service.answer`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 from adapters.errors import ErrorKind
@@ -29,22 +29,23 @@ from router.routing.queue import QUEUE_S, Queue
 from router.strategies.decide import decide
 from router.strategies.table import STRATEGIES
 
-_LEAST_PAUSE_S = 0.01  # when a seat seems free but turns out not to be, others have taken it: no spinning on that
-_LAST_RESORT_S = 5.0  # an open breaker is tried ahead of its time this often at most, and only if nothing else is left
-_CLIENT_GONE = 499  # nginx's word for a caller who hung up; no caller ever sees it
-_GONE = Choice(error=Refusal("cancelled", "the caller left", ErrorKind.CANCELLED))
-_STOPPED = Choice(error=Refusal("draining", "the daemon stopped before the answer was done", ErrorKind.CANCELLED))
+_LEAST_PAUSE_S = 0.01  # no busy loop when a seat that seems free has been taken by other requests
+_LAST_RESORT_S = 5.0  # between two tries of an open breaker ahead of its time: an outage must not see a retry storm
+_CLIENT_GONE = 499  # nginx's status for a caller that closed the connection; only logs and metrics show it
+_GONE = Choice(error=Refusal("cancelled", "the caller disconnected or stopped reading", ErrorKind.CANCELLED))
+_CUT_OFF = "the daemon shut down before the answer was complete; retry the request"
+_STOPPED = Choice(error=Refusal("draining", _CUT_OFF, ErrorKind.CANCELLED))
 
 
 class _Tried(NamedTuple):
-    """A choice, and the plan it was made by: another one after a wait, or when another strategy took over."""
+    """A choice and the plan it was made by, which is a new one after a wait or an escalation."""
 
     choice: Choice
     plan: Plan
 
 
 class Service:
-    """Answers requests: plans, waits a bounded time for a free seat, runs the strategy, and publishes how it ended."""
+    """Answers requests: plans, queues for a bounded time if no seat is free, runs the strategy, publishes the end."""
 
     def __init__(
         self,
@@ -64,24 +65,22 @@ class Service:
         self._tried_at: dict[str, float] = {}  # seat id → when it was last asked ahead of its time
 
     def plan(self, registry: Registry, options: Options, request: ChatRequest, *, streamed: bool = False) -> Plan:
-        """Which seats could answer this request now, as a stream or in one piece; asks nobody."""
+        """The seats that could answer this request now, as a stream or in one piece; calls no provider."""
         return make_plan(
             registry,
             options,
             request,
-            block=self._guards.block,
-            doubt=self._guards.doubt_class,
-            cost=partial(self._guards.cost_s, streamed=streamed),
-            room=self._guards.room,
+            self._guards,
             rng=self._rng,
+            streamed=streamed,
             dropped=self._dropped,
         )
 
     async def answer(self, context: RequestContext, request: ChatRequest, sink: Sink) -> Decision:
-        """Decides a request and tells its sink; the end is published whatever it is.
+        """Decides a request and replies to its sink; publishes `RequestEnded`, whatever the outcome.
 
-        Raises `CallerGone` and `CancelledError` when there is nobody left to answer. A request that is cancelled since
-        the daemon stops is told so.
+        Raises `CallerGone` or `CancelledError` if the caller has disconnected. A request that is cancelled because the
+        daemon shuts down is still answered, with the error `draining`.
         """
         calls = self._begin(context, request, sink)
         plan = self.plan(context.registry, context.options, request, streamed=context.stream)
@@ -101,7 +100,7 @@ class Service:
         return decision
 
     def free_in_s(self, plan: Plan) -> float | None:
-        """Seconds until the first of the seats that suit this request is free; None while nobody can say."""
+        """Seconds until the first seat that suits this request is free, 0 if one is free now; None if unknown."""
         blocks = [self._guards.block(seat) for seat in _suitable(plan)]
         if not all(blocks):
             return 0.0 if blocks else None
@@ -111,7 +110,7 @@ class Service:
     # --- one request -------------------------------------------------------------------------------------------------
 
     def _begin(self, context: RequestContext, request: ChatRequest, sink: Sink) -> Calls:
-        """The calls that this request may make; it counts towards the budgets of retries and hedges."""
+        """The calls of this request; counts it in the budgets of retries and hedges, which are shares of requests."""
         strategy = context.options.strategy
         hedge = context.registry.strategies[strategy].hedge
         self._parts.retries.request()
@@ -126,7 +125,7 @@ class Service:
         )
 
     async def _decide(self, context: RequestContext, request: ChatRequest, calls: Calls, plan: Plan) -> _Tried:
-        """Runs the strategy; while nothing could be sent and a seat is free soon, waits for it and tries again."""
+        """Runs the strategy; as long as nothing was sent and a seat is free soon, queues for it and tries again."""
         until = min(context.began + QUEUE_S, context.deadline)
         tried = await self._try(context, request, calls, plan)
         while self._is_worth_waiting(tried, calls, until):
@@ -155,7 +154,7 @@ class Service:
         return await self._escalated(context, request, calls, _Tried(first, plan))
 
     async def _escalated(self, context: RequestContext, request: ChatRequest, calls: Calls, tried: _Tried) -> _Tried:
-        """The first choice if it is firm, else the second strategy's; the first all the same if that one fails."""
+        """The first choice if it is firm, else that of the next strategy; if that fails, the first with a flag."""
         first, plan = tried
         options = plan.onward
         if options is None or not is_due(plan, first):
@@ -181,9 +180,10 @@ class Service:
         return wait_s is not None and self._clock.monotonic() + max(wait_s, _LEAST_PAUSE_S) < until
 
     def _last_resort(self, plan: Plan) -> Seat | None:
-        """When every seat is blocked, one whose breaker is open may be tried ahead of its time: its rest is a guess.
+        """A seat with an open breaker to try ahead of time, if all seats are blocked; None if there is none.
 
-        What a provider told us to wait for is kept, and so are limits.
+        The open time of a breaker is a guess, so it yields first. Waits that a provider asked for are facts, and are
+        kept, as are limits.
         """
         now = self._clock.monotonic()
         for seat in _suitable(plan):
@@ -196,7 +196,7 @@ class Service:
                 return seat
         return None
 
-    # --- how it ended ------------------------------------------------------------------------------------------------
+    # --- the end -----------------------------------------------------------------------------------------------------
 
     def _decision(self, choice: Choice, plan: Plan, calls: Calls) -> Decision:
         free_in_s = self.free_in_s(plan) if choice.winner is None else None

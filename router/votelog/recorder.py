@@ -1,4 +1,4 @@
-"""From what is published to rows of the vote log: a vote is one row, a request another, each once."""
+"""Turns events into rows of the vote log: one row per vote, request, state change and registry."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from router.votelog.rows import PayloadRow, RegistryRow, RequestRow, Row, StateC
 
 
 class Log(Protocol):
-    """What takes rows: it neither waits nor fails."""
+    """Accepts rows; `append` neither blocks nor raises."""
 
     def append(self, row: Row) -> None: ...
 
 
 class Recorder:
-    """Writes a row per event. A deferred vote is written with its request, once it is known what it counted for."""
+    """Writes a row per event; a deferred vote is written with its request, when its part in the decision is known."""
 
     def __init__(self, log: Log, clock: Clock, *, replica: str, keep_payloads: bool) -> None:
         self._log = log
@@ -32,7 +32,7 @@ class Recorder:
         self._replica = replica
         self._keep_payloads = keep_payloads
         self._registry_hash: str | None = None
-        self._hashed: tuple[Answer | None, str | None] = (None, None)  # the last answer, and its hash
+        self._hashed: tuple[Answer | None, str | None] = (None, None)  # the last answer and its hash
 
     def vote(self, vote: Vote) -> None:
         """One attempt has ended."""
@@ -43,7 +43,7 @@ class Recorder:
             self._log.append(_payload(vote.request_id, vote.vote_id, vote.created_at, "out", orjson.dumps(vote.answer)))
 
     def request(self, ended: RequestEnded) -> None:
-        """One request has ended, whatever came of it."""
+        """One request has ended, whatever its outcome; its deferred votes are written with their marks."""
         context, choice = ended.context, ended.decision.choice
         self._log.append(self._request_row(ended))
         for vote in ended.decision.votes:
@@ -55,7 +55,7 @@ class Recorder:
             self._log.append(_payload(context.id, None, context.created_at, "in", context.body))
 
     def state_change(self, change: StateChange) -> None:
-        """A provider or model has come into another state."""
+        """The state of a provider or model has changed."""
         provider, _, model = change.subject.partition("/")
         self._log.append(
             StateChangeRow(
@@ -73,7 +73,7 @@ class Recorder:
         )
 
     def registry(self, loaded: RegistryLoaded) -> None:
-        """Another registry is in force: every row from now on refers to it by its hash."""
+        """Another registry is in force: later rows refer to it by its hash."""
         registry = loaded.registry
         self._registry_hash = registry.hash
         self._log.append(
@@ -175,14 +175,14 @@ class Recorder:
         )
 
     def _sha256(self, answer: Answer | None) -> str | None:
-        """The hash of an answer; that of the last one is known, since a request mostly ends with its last vote's."""
+        """The hash of an answer; the last one is kept, since a request's answer is mostly that of its last vote."""
         if answer is not self._hashed[0]:
             self._hashed = answer, _sha256(answer)
         return self._hashed[1]
 
 
 def _sha256(answer: Answer | None) -> str | None:
-    """What two equal answers share: their text, or their tool calls where they have no text."""
+    """The SHA-256 of an answer's text, or of its tool calls if it has no text; equal answers have equal hashes."""
     if answer is None:
         return None
     said = answer.text or orjson.dumps([(call.name, call.arguments) for call in answer.tool_calls]).decode()

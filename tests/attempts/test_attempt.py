@@ -1,4 +1,4 @@
-"""One attempt: whatever calls it off, and wherever it is by then, its vote tells."""
+"""One attempt: it ends with a vote for whatever reason it is cancelled, and at whatever point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an attempt stops waiting for its first token before its limit, and what takes that back."""
+"""When an attempt stops waiting for its first token before the time-out, and what takes that back."""
 
 from __future__ import annotations
 

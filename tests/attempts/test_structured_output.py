@@ -1,4 +1,4 @@
-"""JSON that was asked for is JSON that comes, or the attempt has failed."""
+"""Structured output: an answer that is not the JSON asked for is a failed attempt."""
 
 from __future__ import annotations
 

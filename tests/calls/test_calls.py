@@ -1,4 +1,4 @@
-"""The walk over seats: who is asked after which failure, for how long, and when it is over."""
+"""Failover: which seat is asked after which failure, for how long, and when the request ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second attempt beside a silent first one: who is heard, who is called off, and how often there is one at all."""
+"""Hedging: when a second attempt begins beside a silent one, which one wins, and how often the budget allows it."""
 
 from __future__ import annotations
 

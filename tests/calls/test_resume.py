@@ -1,4 +1,4 @@
-"""An answer that was cut goes on elsewhere: who may, what is asked, and that no word is lost or doubled at the seam."""
+"""Continuing a cut answer: when another seat may, what it is asked, and that no word is lost or doubled at the seam."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durations as people write and read them."""
+"""Durations, parsed from and written for people."""
 
 from __future__ import annotations
 

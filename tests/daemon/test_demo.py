@@ -1,4 +1,4 @@
-"""`quorum demo` as a newcomer runs it, and the OpenAI SDKs as services use them against it."""
+"""`quorum demo` as a newcomer runs it, and the OpenAI SDKs against it as services use them."""
 
 from __future__ import annotations
 

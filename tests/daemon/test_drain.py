@@ -1,4 +1,4 @@
-"""A daemon that stops lets requests end, and tells those that cannot."""
+"""Graceful shutdown: requests in flight may end, and those that cannot get an error."""
 
 from __future__ import annotations
 

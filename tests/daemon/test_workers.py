@@ -1,4 +1,4 @@
-"""Several daemons on one port: they answer together, lost ones come back, and all end with their parent."""
+"""Several workers on one port: all of them answer, a lost one is replaced, and all end with their parent."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The count of calls that a plan tells beforehand, the one that a request tells as it begins, and what providers saw.
+"""The most calls that a plan and the first stage announce, against the number of calls that providers saw.
 
-Each strategy is held at every size against providers that make it send as many calls as it may.
+Each strategy runs at every size against providers that make it send as many calls as it may.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Streams that are cut after text was sent: with `on_cut: continue` the caller gets the whole answer all the same."""
+"""Streams that are cut after text was sent: with `on_cut: continue` the caller still receives the whole answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callers who leave or do not read: the provider hears of it at once, the log tells of it, and nothing stays behind."""
+"""Callers that disconnect or do not read: the provider call ends at once, the log records it, and nothing leaks."""
 
 from __future__ import annotations
 

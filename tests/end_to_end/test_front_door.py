@@ -1,4 +1,4 @@
-"""Through the front door: a service asks, scripted providers do what they do, and the answer and its log tell of it."""
+"""Requests through the daemon against scripted providers: the answer, its headers and its rows in the vote log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A daemon that is asked ten times what it can do goes on doing what it can; and crowds leave nothing behind."""
+"""Ten times the load a daemon can serve: it keeps serving its capacity, and floods of connections leak nothing."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from tests.support.paths import ROOT
 from tests.support.rim import Providers, caller, chat_body, http, seats, until
 from tests.support.scripted import stream
 from tests.support.stores import Stores
+
+pytestmark = pytest.mark.alone
 
 REGISTRY = """
 version: 1

@@ -1,4 +1,4 @@
-"""What real clients asked: taken in at our front door, sent by our adapters, and accepted by the strict simulator."""
+"""Recorded requests of real clients: accepted by the daemon, sent by the adapters, accepted by the strict simulator."""
 
 from __future__ import annotations
 

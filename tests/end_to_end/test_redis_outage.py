@@ -1,4 +1,4 @@
-"""Redis stops, dies or forgets while requests come in: nobody fails, hardly anybody waits, no limit is passed."""
+"""Redis hangs, dies or loses its data under load: no request fails, few wait, and no limit is exceeded."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from router.stores.embedded.start import start_embedded
 from tests.support.daemon import Running, Start, registry_for
 from tests.support.rim import Providers
 from tests.support.scripted import whole
+
+pytestmark = pytest.mark.alone
 
 LIMIT = 400
 WAIT_S = 0.45  # once, the quarter of a second for which Redis is waited for, and some work; not twice

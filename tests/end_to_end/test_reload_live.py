@@ -1,4 +1,4 @@
-"""A registry that is edited under load: no broken file costs a request, and a good one takes over."""
+"""A registry that is edited under load: no invalid file costs a request, and a valid one takes over."""
 
 from __future__ import annotations
 

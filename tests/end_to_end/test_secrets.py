@@ -1,6 +1,6 @@
-"""No secret leaves the process: canary values stand where secrets do, every failure is forced, and every sink is swept.
+"""No secret leaves the process: canary values replace all secrets, every failure is forced, every output is searched.
 
-Some providers repeat the key that they refuse. That is where most keys have leaked into logs elsewhere.
+Some providers repeat the key that they refuse; that is how most keys have leaked into logs elsewhere.
 """
 
 from __future__ import annotations

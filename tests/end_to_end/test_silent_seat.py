@@ -1,6 +1,6 @@
-"""A seat that falls silent or slow under load: few wait there to the end, and everybody is answered.
+"""A seat that falls silent or slow under load: few requests wait there to the end, and all are answered.
 
-All requests want the same seat first, which is the worst case: as long as it takes to be sure, all of them go there.
+All requests prefer the same seat, which is the worst case: until its silence is certain, all of them go there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stores that go away and come back, or never were there: callers notice nothing, and every row is accounted for."""
+"""Stores that go down and come back, or were never up: callers notice nothing, and every row is accounted for."""
 
 from __future__ import annotations
 

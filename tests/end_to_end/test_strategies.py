@@ -1,4 +1,4 @@
-"""The strategies of many votes as a caller sees them: answers, streams, rows and what becomes of those still out."""
+"""Strategies with several votes, as a caller sees them: answers, streams, rows, and the fate of calls still running."""
 
 from __future__ import annotations
 

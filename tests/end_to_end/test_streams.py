@@ -1,4 +1,4 @@
-"""Streams through the front door: what a caller sees of a provider that falters, before and after the first word."""
+"""Streams through the daemon: what a caller receives when a provider fails before or after the first token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One conversation, twelve wires, streamed and whole: the same question has the same answer everywhere."""
+"""One conversation over twelve wire formats, streamed and whole: the same question gets the same answer on each."""
 
 from __future__ import annotations
 

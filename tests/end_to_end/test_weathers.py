@@ -1,4 +1,4 @@
-"""Every weather of the simulator over every wire: what the daemon makes of it, and what it then leaves alone."""
+"""Every kind of provider trouble over every wire format: how the daemon handles it, and what it then stops asking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is turned away while there is too much to do, at what cost, and that the caller can read why."""
+"""Admission control: which requests are rejected under overload, at what cost, and with a readable error."""
 
 from __future__ import annotations
 

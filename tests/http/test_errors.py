@@ -1,4 +1,4 @@
-"""From what happened to what the caller is told: status, code, one sentence, and when to come back."""
+"""From failures to errors: status, code, one sentence, and when to retry."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def vote(**facts: Any) -> Vote:
 def test_every_kind_of_failure_has_its_status_and_code(kind: ErrorKind) -> None:
     error = from_failure(ProviderError(kind, "as it said"), (vote(),), None)
     assert (error.status, error.code) == (POLICY[kind].status, POLICY[kind].code)
-    assert error.message.endswith("; the last said: as it said")
+    assert error.message.endswith("; last error: as it said")
     assert 400 <= error.status < 600
     # 401 and 403 are about the caller's own key, which no provider can know.
     assert error.status not in (401, 403)
@@ -93,7 +93,7 @@ def test_the_body_is_openai_s_with_every_attempt() -> None:
     votes = (vote(), vote(seq=2, seat=SEATS[1], error=ProviderError(ErrorKind.CONNECTION, "refused"), status=None))
     error = from_failure(ProviderError(ErrorKind.CONNECTION, "refused"), votes, None)
     assert error.body("the-id")["error"] == {
-        "message": "no provider answered, 2 attempt(s) were made; the last said: refused",
+        "message": "no provider answered after 2 attempt(s); last error: refused",
         "type": "server_error",
         "param": None,
         "code": "all_providers_failed",

@@ -1,4 +1,4 @@
-"""What a caller may want of the router: every option by every way, in order of precedence, and what is refused."""
+"""Routing options: every option from every source, their precedence, and the error for a wrong one."""
 
 from __future__ import annotations
 
@@ -162,8 +162,8 @@ WRONG: list[tuple[dict[str, Any], str, str, str]] = [
     ({"quorum": {"labels": "yes"}}, "invalid_body", "quorum.labels", "2 to 64 different strings"),
     ({"quorum": {"labels": ["yes"]}}, "invalid_body", "quorum.labels", "2 to 64"),
     ({"quorum": {"labels": ["yes", "yes"]}}, "invalid_body", "quorum.labels", "different"),
-    ({"quorum": {"labels": ["yes", ""]}}, "invalid_body", "quorum.labels", "texts"),
-    ({"quorum": {"labels": [["a"], ["b"]]}}, "invalid_body", "quorum.labels", "texts"),
+    ({"quorum": {"labels": ["yes", ""]}}, "invalid_body", "quorum.labels", "different strings"),
+    ({"quorum": {"labels": [["a"], ["b"]]}}, "invalid_body", "quorum.labels", "different strings"),
     ({"quorum": {"on_no_quorum": "retry"}}, "invalid_body", "quorum.on_no_quorum", "one of degrade, fail, not 'retry'"),
     ({"quorum": {"on_no_quorum": "degrad"}}, "invalid_body", "quorum.on_no_quorum", "did you mean 'degrade'?"),
     ({"quorum": {"on_no_quorum": {}}}, "invalid_body", "quorum.on_no_quorum", "not an object"),

@@ -1,4 +1,4 @@
-"""The hub: who subscribed hears, in order; one who fails costs nobody anything."""
+"""The event hub: subscribers are called in order, and a failing one affects no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics: counted where something happens, or read from the daemon's state at each scrape."""
+"""Metrics: counters fed by events, and gauges read from the daemon's state at each scrape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another model than the one asked for is detected; another version of it is not."""
+"""An answer from another model than the one asked for is detected; another version of the same model is not."""
 
 from __future__ import annotations
 

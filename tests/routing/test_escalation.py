@@ -1,4 +1,4 @@
-"""When a vote is so weak that another strategy takes over, and which."""
+"""Escalation: when a vote is weak enough for another strategy to take over, and which one does."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from router.core.plan import Plan
 from router.routing.escalation import is_due
 from router.routing.planner import make_plan
 from tests.core.test_vote import vote
-from tests.support.small_registry import REGISTRY, asking, registry
+from tests.support.small_registry import CLEAR, REGISTRY, asking, registry
 
 
 def voted(escalate: str, **options: object) -> Plan:
     text = REGISTRY.replace("providers:\n", f"strategies: {{majority-vote: {{{escalate}}}}}\nproviders:\n", 1)
     wanted = Options(**{"strategy": "majority-vote", "tier": "cheap", **options})  # type: ignore[arg-type]
-    return make_plan(registry(text), wanted, asking(), block=lambda seat: None, rng=random.Random(1))
+    return make_plan(registry(text), wanted, asking(), CLEAR, rng=random.Random(1))
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""Who could answer, in which order, and why each other model was left out."""
+"""The planner: the seats that can answer, their order, and the reason for every excluded model."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,11 +13,11 @@ from adapters.types import NOTHING, ChatRequest, Image, Message, Opaque, Respons
 from router.core.block import Block
 from router.core.context import Options
 from router.core.plan import Plan
-from router.core.registry import Registry, Seat
+from router.core.registry import Registry
 from router.core.strategy_options import Strategy
 from router.routing.planner import make_plan
 from router.strategies.table import STRATEGIES
-from tests.support.small_registry import REGISTRY, asking, ids, registry
+from tests.support.small_registry import CLEAR, REGISTRY, States, asking, ids, registry
 
 HOME = registry()
 TOOLS = asking(tools=(Tool("weather"),))
@@ -38,8 +38,7 @@ def plan(
     **options: Any,
 ) -> Plan:
     wanted = Options(**{"strategy": "ranked-fallback", "tier": "cheap", **options})
-    block: Callable[[Seat], Block | None] = lambda seat: blocks.get(seat.id)  # noqa: E731
-    return make_plan(home, wanted, request or asking(), block=block, rng=random.Random(seed))
+    return make_plan(home, wanted, request or asking(), States(blocks=blocks), rng=random.Random(seed))
 
 
 def left_out(made: Plan) -> dict[str, str]:
@@ -185,7 +184,7 @@ def test_a_seat_that_would_lose_a_parameter_is_left_out_where_the_caller_is_stri
         HOME,
         Options("ranked-fallback", "cheap", strict=True),
         asking(),
-        block=lambda seat: None,
+        CLEAR,
         rng=random.Random(1),
         dropped=lambda seat, request: frozenset({"seed"} if seat.id == "gamma/plain" else ()),
     )
@@ -208,9 +207,8 @@ def test_a_seat_needs_room_for_every_call_that_its_strategy_makes_of_it(
         HOME,
         Options(strategy, "cheap"),
         asking(),
-        block=lambda seat: None,
+        States(rooms={"alpha/small": room}),
         rng=random.Random(1),
-        room=lambda seat: room if seat.id == "alpha/small" else float("inf"),
     )
     assert codes(made) == ({"alpha/small": "no_room"} if short else {})
 

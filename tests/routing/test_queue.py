@@ -1,4 +1,4 @@
-"""Where callers wait when no seat is free: so many, for so long, and who is sent away is told when to come again."""
+"""The queue while no seat is free: its length, its longest wait, and the `Retry-After` of rejected callers."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from router.guards.retry_budget import RetryBudget
 from router.observe.events import Hub
 from router.routing.planner import make_plan
 from tests.core.test_vote import vote
-from tests.support.small_registry import asking, context, registry
+from tests.support.small_registry import CLEAR, asking, context, registry
 
 NONCE = "5eed5eed5eed5eed"
 MEMBERS = "abcde"  # m-a/model, m-b/model, …: the members of a council, best rank first
@@ -98,7 +98,7 @@ class Sitting:
             replace(known, strategies=set_here),
             Options(strategy=strategy, tier="members", **options),
             self._request,
-            block=lambda seat: None,
+            CLEAR,
             rng=random.Random(7),
         )
         self._clock = clock or Clock(asyncio.get_running_loop().time)

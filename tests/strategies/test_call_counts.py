@@ -23,7 +23,7 @@ from router.routing.planner import make_plan
 from router.strategies.decide import decide
 from router.strategies.table import STRATEGIES
 from tests.strategies.sitting import Reply, Says, Sitting
-from tests.support.small_registry import FakeTime, asking, ids, registry
+from tests.support.small_registry import CLEAR, FakeTime, asking, ids, registry
 
 SIZES = (None, *range(1, MAX_COUNCIL_SIZE + 1))
 PROSE = "That depends on more than can be said in a word or two, and so it takes a sentence like this one, number {}."
@@ -217,7 +217,7 @@ async def played(adversary: Adversary, strategy: Strategy, known: Registry, size
     script.append(adversary.says(play.plan))
     choice = await decide(play.plan, play.calls)
     if play.plan.onward is not None and is_due(play.plan, choice):
-        further = make_plan(known, play.plan.onward, asking(), block=lambda seat: None, rng=random.Random(3))
+        further = make_plan(known, play.plan.onward, asking(), CLEAR, rng=random.Random(3))
         fails = drafts_fail_too(further)
         script.append(lambda attempt: ErrorKind.SERVER_ERROR if attempt.role == "answer" else fails(attempt))
         await decide(further, play.calls)

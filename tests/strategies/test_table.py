@@ -18,7 +18,7 @@ from router.strategies.fusion.styles import STYLES
 from router.strategies.table import DEFAULT_ESCALATION, DEFAULT_STRATEGY, REVIEW_FORMS, STRATEGIES, StrategyFacts
 from tests.strategies.test_call_counts import home
 from tests.support.paths import ROOT
-from tests.support.small_registry import asking
+from tests.support.small_registry import CLEAR, asking
 
 TABLE = ROOT / "router" / "strategies" / "table.py"
 KNOW_NAMES = {
@@ -98,7 +98,7 @@ def most_calls(facts: StrategyFacts, known: Registry, **options: Any) -> list[in
             known,
             Options(facts.name, "members", council_size=size, **options),
             asking(),
-            block=lambda seat: None,
+            CLEAR,
             rng=random.Random(1),
         )
         for size in SIZES

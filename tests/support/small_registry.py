@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from adapters.types import ChatRequest, Message, Text
+from router.core.block import Block
 from router.core.clock import Clock
 from router.core.context import Options, RequestContext
 from router.core.registry import Registry, Seat
@@ -96,6 +97,30 @@ def body(**fields: Any) -> dict[str, Any]:
 
 def parsed(**fields: Any) -> ChatBody:
     return parse_chat(orjson.dumps(body(**fields)))
+
+
+@dataclass(frozen=True)
+class States:
+    """What is known of each seat, as a planner asks for it; by default nothing speaks against any."""
+
+    blocks: Mapping[str, Block] = field(default_factory=dict)
+    rooms: Mapping[str, float] = field(default_factory=dict)
+    doubts: Mapping[str, int] = field(default_factory=dict)
+
+    def block(self, seat: Seat) -> Block | None:
+        return self.blocks.get(seat.id)
+
+    def doubt_class(self, seat: Seat) -> int:
+        return self.doubts.get(seat.id, 0)
+
+    def cost_s(self, seat: Seat, *, streamed: bool) -> float:
+        return 0.0
+
+    def room(self, seat: Seat) -> float:
+        return self.rooms.get(seat.id, float("inf"))
+
+
+CLEAR = States()
 
 
 @dataclass

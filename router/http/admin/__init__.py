@@ -1,1 +1,1 @@
-"""What operators ask of the daemon: seats, drains, probes, health, votes, plans, the registry."""
+"""Operators' endpoints: weather, drains, probes, health and metrics, the vote log, the registry."""

@@ -1,4 +1,4 @@
-"""`GET /v1/weather/changes`: when the state of providers and models changed, and why."""
+"""`GET /v1/weather/changes`: state changes of providers and models, with time and reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _QUERY = ("since", "provider", "limit")
 
 
 class ChangesApi:
-    """Reads the changes of state from the vote log; 503 while Postgres is away."""
+    """Reads state changes from the vote log; 503 `vote_log_away` while Postgres is down."""
 
     def __init__(self, postgres: Postgres, log: VoteLog, clock: Clock) -> None:
         self._postgres = postgres
@@ -23,7 +23,7 @@ class ChangesApi:
         self._clock = clock
 
     async def changes(self, request: web.Request) -> web.Response:
-        """The newest changes: `since` (such as 1h), `provider`, `limit`."""
+        """Changes, newest first. Query: `since` (an age such as 1h), `provider`, `limit`."""
         asked = request.query
         refuse_unknown(asked, _QUERY)
         begin, most, provider = since(asked, self._clock.wall()), limit(asked), asked.get("provider")

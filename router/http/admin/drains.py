@@ -20,19 +20,19 @@ from router.http.values import invalid, named, quoted, typed
 
 MAX_REASON_CHARS = 200
 MAX_DRAIN_S = 31 * 86400.0
-_NO_REASON = "a person said so"
+_NO_REASON = "drained by an operator"
 _DRAIN = ("provider", "model", "for_s", "reason")
 _UNDRAIN = ("provider", "model")
 
 
 class Drains(Protocol):
-    """Keeps what people say of providers (`groq`) and models (`groq/openai/gpt-oss-20b`)."""
+    """Stores drains of providers (subject `groq`) and models (subject `groq/openai/gpt-oss-20b`)."""
 
     def drain(self, subject: str, reason: str, until: float | None) -> None:
-        """Takes a subject out of service until a moment (Unix time), or until further notice."""
+        """Takes a subject out of service until a Unix time in seconds; None until it is undrained."""
 
     def undrain(self, subject: str) -> bool:
-        """Puts it back; False if nothing had been held against it."""
+        """Puts a subject back in service; False if nothing had taken it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Drained:
 
 
 class DrainsApi:
-    """Both commands; each answers how the models concerned stand now, as `block` has it."""
+    """Both commands; each returns the state of the models concerned after it, as `block` reports it."""
 
     def __init__(
         self,
@@ -66,14 +66,14 @@ class DrainsApi:
         self._clock = clock
 
     async def drain(self, request: web.Request) -> web.Response:
-        """Takes out of service, for `for_s` seconds or until further notice; a longer drain is not made shorter."""
+        """Drains for `for_s` seconds, or until undrained; never shortens a longer drain."""
         registry, document = self._registry(), await _document(request, _DRAIN)
         subject, reason, for_s = _drained(registry, document), _reason(document), _for_s(document)
         self._drains.drain(subject.id, reason, None if for_s is None else self._clock.wall() + for_s)
         return json_response(self._now(registry, subject))
 
     async def undrain(self, request: web.Request) -> web.Response:
-        """Puts back; refused keys, models gone and unpaid bills of it are forgotten too, so that it is tried again."""
+        """Undrains; forgets refused keys, retired models and unpaid bills too, so that the next request tries again."""
         registry, document = self._registry(), await _document(request, _UNDRAIN)
         subject = _drained(registry, document)
         ended = self._drains.undrain(subject.id)
@@ -120,7 +120,7 @@ def _unknown(what: str, name: str, known: Mapping[str, Any]) -> ApiError:
 def _reason(document: Mapping[str, Any]) -> str:
     reason = typed(document, "reason", str, "a text") or ""
     if len(reason) > MAX_REASON_CHARS:
-        raise invalid(f"reason has {len(reason)} characters, at most {MAX_REASON_CHARS} are kept", "reason")
+        raise invalid(f"reason has {len(reason)} characters, at most {MAX_REASON_CHARS} are allowed", "reason")
     one_line = " ".join("".join(char if char.isprintable() else " " for char in reason).split())
     return one_line or _NO_REASON
 
@@ -130,5 +130,6 @@ def _for_s(document: Mapping[str, Any]) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_DRAIN_S:
-        raise invalid(f"for_s must be seconds, more than 0 and at most {MAX_DRAIN_S:.0f}, not {named(value)}", "for_s")
+        bounds = f"more than 0 and at most {MAX_DRAIN_S:.0f}"
+        raise invalid(f"for_s must be a number of seconds, {bounds}, not {named(value)}", "for_s")
     return float(value)

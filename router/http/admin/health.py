@@ -1,4 +1,8 @@
-"""Liveness, readiness, health and metrics. A store that is away makes the daemon degraded, never unready."""
+"""Liveness, readiness, health and metrics.
+
+A store that is down makes the daemon degraded, never unready: callers are answered without it, so taking the daemon out
+of the load balancer would only lose capacity.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,10 @@ from router.observe.metrics import Metrics
 
 
 class HealthApi:
-    """`/livez`, `/readyz`, `/healthz`, `/metrics`. `health` tells each part's state, `ready` why we are not."""
+    """`/livez`, `/readyz`, `/healthz`, `/metrics`.
+
+    `ready` returns None, or why new requests are not welcome; `health` returns the document of `/healthz`.
+    """
 
     def __init__(
         self, *, ready: Callable[[], str | None], health: Callable[[], Mapping[str, Any]], metrics: Metrics
@@ -22,20 +29,20 @@ class HealthApi:
         self._metrics = metrics
 
     async def livez(self, _: web.Request) -> web.Response:
-        """200 while the process runs its loop."""
+        """200 while the event loop runs."""
         return json_response({"status": "alive"})
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """200 when requests are welcome, else 503 with the reason."""
+        """200 while new requests are welcome, else 503 with the reason."""
         unready = self._ready()
         return json_response({"status": unready or "ready"}, status=503 if unready else 200)
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """Always 200: `ok` or `degraded`, with every part's state."""
+        """Always 200: `ok`, `degraded` or `draining`, with the state of every part."""
         return json_response(self._health())
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return web.Response(
             body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )

@@ -1,4 +1,4 @@
-"""`POST /v1/probe`: probes every model now, for an operator."""
+"""`POST /v1/probe`: probes every model now, on an operator's command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from router.http.body import json_response
 
 
 class ProbeApi:
-    """Has the monitor look at every model and tells what it found."""
+    """Runs a round of health probes and returns its verdicts."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class ProbeApi:
         self._probe_all = probe_all
 
     async def probe(self, _: web.Request) -> web.Response:
-        """Every model's verdict; those that were not asked stand with what is known of them."""
+        """The verdict of every model; a model that was not probed is listed with its last verdict."""
         found = await self._probe_all()
         rows = []
         for seat in self._registry().seats.values():

@@ -9,18 +9,18 @@ from router.registry.watch import RegistryHolder
 
 
 class RegistryApi:
-    """The registry, and its reload by command; a file with errors changes nothing and gets 422 with all of them."""
+    """The registry and its reload; a file with errors changes nothing and returns 422 with all of its problems."""
 
     def __init__(self, registry: RegistryHolder) -> None:
         self._registry = registry
 
     async def get(self, _: web.Request) -> web.Response:
-        """The registry in force as it was written: references to keys, never keys."""
+        """The registry in force as it was written: it refers to API keys and never contains them."""
         registry = self._registry.current
         return json_response({"hash": registry.hash, "source": registry.source, "document": registry.document})
 
     async def reload(self, _: web.Request) -> web.Response:
-        """The result as JSON."""
+        """Reloads, and returns the status, the changes and the problems."""
         result = await self._registry.reload()
         document = {
             "status": result.status,

@@ -1,4 +1,4 @@
-"""The state of one seat as JSON, as `/v1/weather`, plans and drains show it."""
+"""The state of one seat as JSON, shared by `/v1/weather`, plans and drains."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CLEAR = Block("clear", "")
 
 
 def told(block: Block | None) -> dict[str, Any]:
-    """A state, why it is so, and until when; None is clear sky."""
+    """A block's state, reason and end (ISO 8601, UTC); no block is the state `clear`."""
     block = block or CLEAR
     return {"state": block.state, "reason": block.reason, "until": utc_text(block.until)}
 
 
 def state_of(seat: Seat, guards: Guards) -> Block:
-    """The state that is shown of a seat: what blocks it, or what else is to be known of it."""
+    """The state shown for a seat: the block that excludes it, else `leaking`, which excludes it from streams only."""
     return guards.block(seat) or (LEAKING if guards.leaks(seat) else CLEAR)
 
 
@@ -31,7 +31,7 @@ def states(registry: Registry, guards: Guards) -> Mapping[tuple[str, str], str]:
 
 
 def conditions(seat: Seat, guards: Guards) -> dict[str, Any]:
-    """What decides beside its state how soon a seat is asked: breaker, limits, last probe, what speaks against it."""
+    """What else decides how soon a seat is asked: circuit breaker, limits left, last probe, doubt."""
     verdict = guards.verdicts.of(seat.id)
     return {
         "breaker": guards.breakers.state(seat.id),

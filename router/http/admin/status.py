@@ -1,4 +1,4 @@
-"""The daemon's own state, read from its parts for `/readyz`, `/healthz` and `/metrics`."""
+"""The daemon's own state for `/readyz`, `/healthz` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from router.stores.opening import Stores
 from router.votelog.writer import VoteLog
 
 _BREAKER: Mapping[str, float] = {"closed": 0.0, "half-open": 1.0, "open": 2.0}
-_TROUBLE = ("bad-key", "billing", "model-gone", "failing", "down")  # what a person should look at; limits come and go
+_TROUBLE = ("bad-key", "billing", "model-gone", "failing", "down")  # for operators; spent limits recover by themselves
 
 
 class Status:
-    """The daemon's state, read from its parts at each question."""
+    """Reads the state from the daemon's parts on each call, and keeps none itself."""
 
     def __init__(
         self,
@@ -42,11 +42,11 @@ class Status:
         self._gate = gate
 
     def unready(self) -> str | None:
-        """Why requests are not welcome, or None."""
+        """Why new requests are not welcome, or None."""
         return "draining" if self._admission.draining else None
 
     def health(self) -> dict[str, Any]:
-        """Every part's state; `status` is `ok` only when all is as it should be."""
+        """The state of every part; `status` is `ok` only if no part has a problem."""
         stores, registry, counts = self._stores.state(), self._registry.current, self._votes.counts
         problems = [str(problem) for problem in self._registry.last_error]
         found = Counter(states(self._registry.current, self._guards).values())
@@ -76,28 +76,26 @@ class Status:
         }
 
     def at_scrape(self) -> Iterable[Metric]:
-        """The metrics that are states rather than events."""
+        """Gauges: metrics that are states, read at each scrape instead of being counted as events."""
         counts, registry = self._votes.counts, self._registry.current
         told = {"appended": counts.appended, "committed": counts.committed, "dead": counts.dead, "lost": counts.lost}
         yield gauge(
             "quorum_vote_log",
-            "Rows of the vote log by what became of them.",
+            "Rows of the vote log by state.",
             ["state"],
             [([state], float(value)) for state, value in {**told, "spooled": counts.pending}.items()],
         )
-        yield gauge(
-            "quorum_inflight_requests", "Requests being answered now.", [], [([], float(self._admission.inflight))]
-        )
+        yield gauge("quorum_inflight_requests", "Requests in flight.", [], [([], float(self._admission.inflight))])
         yield gauge("quorum_registry_info", "The registry in force.", ["hash"], [([registry.short_hash], 1.0)])
         yield gauge(
             "quorum_registry_stale",
-            "1 while the file on disk cannot be used.",
+            "1 while the registry file on disk is invalid and the last valid one stays in force.",
             [],
             [([], float(bool(self._registry.last_error)))],
         )
         yield gauge(
             "quorum_dependency_up",
-            "Whether a store answers.",
+            "1 while a store answers, else 0.",
             ["name"],
             [([name], float(store["up"])) for name, store in self._stores.state().items()],
         )
@@ -112,7 +110,7 @@ class Status:
         )
         yield gauge(
             "quorum_limit_remaining",
-            "What is left of a limit, by what was last seen of it.",
+            "Remaining amount of a limit, as this process last knew it.",
             ["provider", "model", "limit"],
             [
                 ([seat.provider.id, seat.model.id, limit.name], limit.amount - limit.used)

@@ -1,4 +1,4 @@
-"""`GET /v1/requests/{id}` and `GET /v1/votes`: what the vote log says."""
+"""`GET /v1/requests/{id}` and `GET /v1/votes`: decisions and votes from the vote log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _QUERY = ("since", "provider", "outcome", "request_id", "limit")
 
 
 class VotesApi:
-    """Reads the vote log; 503 while Postgres is away."""
+    """Reads the vote log; 503 `vote_log_away` while Postgres is down."""
 
     def __init__(self, postgres: Postgres, log: VoteLog, clock: Clock) -> None:
         self._postgres = postgres
@@ -37,7 +37,7 @@ class VotesApi:
         return json_response(found)
 
     async def votes(self, request: web.Request) -> web.Response:
-        """The newest votes: `since` (such as 1h), `provider`, `outcome`, `request_id`, `limit`."""
+        """Votes, newest first. Query: `since` (an age such as 1h), `provider`, `outcome`, `request_id`, `limit`."""
         asked = request.query
         refuse_unknown(asked, _QUERY)
         outcome = asked.get("outcome")

@@ -1,4 +1,4 @@
-"""`GET /v1/weather`: every provider and model, its state now, why, until when, and what is left of its limits."""
+"""`GET /v1/weather`: the state of every provider and model, its reason and end, and what is left of the limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from router.http.body import json_response
 
 
 class WeatherApi:
-    """Shows what the guards would say of each seat."""
+    """Reports what the guards know about each seat; asks no provider."""
 
     def __init__(self, registry: Callable[[], Registry], guards: Guards) -> None:
         self._registry = registry

@@ -1,1 +1,1 @@
-"""OpenAI's wire, in and out: chat completions and models."""
+"""OpenAI's wire format, in and out: chat completions and models."""

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: OpenAI's wire in, a request for the service, and its decision as OpenAI's wire out."""
+"""`POST /v1/chat/completions`: translates OpenAI's request for the service, and its decision into OpenAI's response."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ from router.routing.service import Service
 
 
 class ChatDoor:
-    """The chat endpoint: translation only. `registry` gives the one in force when a request comes in."""
+    """The chat endpoint: translation only.
+
+    `registry` returns the registry in force; a request keeps the one it began with, even if another one is loaded.
+    """
 
     def __init__(
         self, *, registry: Callable[[], Registry], service: Service, events: Hub, clock: Clock, dropped: Dropped
@@ -41,7 +44,7 @@ class ChatDoor:
         self._dropped = dropped
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answers one request; raises `ApiError` for what is wrong before a seat could be asked."""
+        """Answers one request; raises `ApiError` for what is wrong with it before any seat is asked."""
         raw = await read_json_body(request)
         began, created_at = self._clock.monotonic(), self._clock.wall()
         body = parse_chat(raw)
@@ -79,7 +82,7 @@ class ChatDoor:
 
 
 class DroppedFields:
-    """What the caller sent and a seat is not given: unknown fields, and parameters that its wire has no place for."""
+    """Fields of the body that a seat does not receive: unknown ones, and parameters its wire format cannot express."""
 
     def __init__(self, context: RequestContext, body: ChatBody, dropped: Dropped) -> None:
         self._ignored = context.ignored
@@ -87,12 +90,12 @@ class DroppedFields:
         self._dropped = dropped
 
     def at(self, seat: Seat | None) -> tuple[str, ...]:
-        """The names, for the seat that answers; without one, the unknown fields alone."""
+        """The names of the dropped fields for the answering seat; without a seat, only the unknown ones."""
         return self._ignored if seat is None else (*self._ignored, *sorted(self._dropped(seat, self._request)))
 
 
 class WholeReply:
-    """The sink of a request that wants its answer in one piece."""
+    """The sink of an unstreamed request: one complete response."""
 
     def __init__(self, context: RequestContext, dropped: DroppedFields) -> None:
         self._context = context
@@ -105,11 +108,11 @@ class WholeReply:
         return self._response
 
     async def deliver(self, delta: Delta, speaker: Speaker) -> bool:
-        """Nothing goes out before the answer is whole."""
+        """Sends nothing: the decision has the whole answer."""
         return False
 
     async def reply(self, decision: Decision) -> int:
-        """Makes the response: the answer, or the error object."""
+        """Builds the response: the answer, or the error object."""
         context, winner = self._context, decision.choice.winner
         dropped = self._dropped.at(winner.seat if winner else None)
         if winner is None:
@@ -135,7 +138,7 @@ class WholeReply:
 
 
 class StreamedReply:
-    """The sink of a request that wants a stream. It begins with the first content; before, errors have their status."""
+    """The sink of a streamed request. The stream starts with the first content; an error before it keeps its status."""
 
     def __init__(self, context: RequestContext, dropped: DroppedFields, stream: EventStream, body: ChatBody) -> None:
         self._context = context
@@ -152,7 +155,7 @@ class StreamedReply:
         return self._response
 
     async def deliver(self, delta: Delta, speaker: Speaker) -> bool:
-        """Sends what the caller may see of a delta, True if that is anything; raises `CallerGone` if nobody reads."""
+        """Sends what the caller may see of a delta; True if anything. Raises `CallerGone` after a disconnect."""
         if speaker is not self._speaker:
             self._heard(speaker)
         data = self._chunks.delta(delta)
@@ -162,7 +165,7 @@ class StreamedReply:
         return True
 
     async def reply(self, decision: Decision) -> int:
-        """Ends the stream, or answers with a whole error where nothing has gone out yet."""
+        """Ends the stream; an error becomes a whole response if nothing has been sent, else an event."""
         context, winner = self._context, decision.choice.winner
         if winner is None:
             return await self._fail(from_decision(decision), decision)
@@ -175,7 +178,7 @@ class StreamedReply:
         return self._response.status
 
     def note(self, stage: Stage) -> None:
-        """Shows a stage of the decision as soon as possible."""
+        """Sends a stage of the decision as soon as possible."""
         self._stream.note(self._chunks.note(to_document(stage)))
 
     async def _fail(self, error: ApiError, decision: Decision) -> int:
@@ -184,12 +187,12 @@ class StreamedReply:
                 self._context, plan=decision.plan, attempts=len(decision.votes), dropped=self._context.ignored
             )
             self._response = error_response(error, self._context.id, headers)
-        else:  # after the first byte an error is an event, and no `[DONE]` follows it
+        else:  # OpenAI's SDKs raise at an `error` event; a `[DONE]` after it would mean success
             self._response = await self._stream.end(event(error.body(self._context.id)))
         return self._response.status
 
     def _heard(self, speaker: Speaker) -> None:
-        """Takes in who speaks: its model is named in every chunk, and all of it in the headers if they are not out."""
+        """Records the answering seat: every chunk names its model, and the headers name both until they are sent."""
         self._speaker = speaker
         self._chunks.model = speaker.response_model or speaker.seat.model.id
         if self._stream.response is None:

@@ -1,4 +1,4 @@
-"""A streamed answer on OpenAI's wire: deltas as `chat.completion.chunk` objects, in events of `data: …`."""
+"""A streamed answer in OpenAI's format: deltas as `chat.completion.chunk` objects, one per server-sent event."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Chunks:
-    """Writes the chunks of one answer; the first that says anything carries the role.
+    """Writes the chunks of one answer; the first chunk with content also carries the role.
 
-    `model` is the model that speaks, as its provider names it; None before anybody has.
+    `model` is the answering model as its provider names it, None before the first delta.
     """
 
     def __init__(self, request_id: str, created: int, *, include_reasoning: bool) -> None:
@@ -27,7 +27,7 @@ class Chunks:
         self.model: str | None = None
 
     def delta(self, delta: Delta) -> bytes:
-        """The event of a delta; empty where the caller may see nothing of it."""
+        """The event of a delta; empty if the delta has nothing that the caller may see."""
         wire: dict[str, Any] = {}
         if delta.text:
             wire["content"] = delta.text
@@ -47,7 +47,10 @@ class Chunks:
         return event(self._chunk([{"index": 0, "delta": wire, "logprobs": None, "finish_reason": None}]))
 
     def last(self, finish_reason: str, usage: Mapping[str, Any] | None, quorum: Mapping[str, Any]) -> bytes:
-        """The last events: finish reason, usage if it was asked for, the `quorum` object in the last one, `[DONE]`."""
+        """The last events: finish reason, usage if `stream_options.include_usage`, the `quorum` object, `[DONE]`.
+
+        `quorum` is in the last chunk. OpenAI sends usage in a chunk of its own, without choices, only when asked for.
+        """
         delta = {} if self._spoken else {"role": "assistant", "content": ""}
         last = self._chunk([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}])
         if usage is None:
@@ -63,12 +66,12 @@ class Chunks:
 
 
 def event(document: Mapping[str, Any]) -> bytes:
-    """One server-sent event."""
+    """One server-sent event: JSON from orjson has no line breaks, so a single `data` line holds it."""
     return b"data: " + orjson.dumps(document) + b"\n\n"
 
 
 def _tool_call(piece: ToolCallDelta) -> dict[str, Any]:
-    """A call's first piece names it, the later ones only add to its arguments."""
+    """The first piece of a call carries its id and name; later pieces only append to `arguments`."""
     if not piece.name:
         return {"index": piece.index, "function": {"arguments": piece.arguments}}
     whole = ToolCall(piece.id, piece.name, piece.arguments, piece.signature)

@@ -1,4 +1,4 @@
-"""A decision as OpenAI's `chat.completion`, with the `quorum` object that tells how the answer came about."""
+"""A decision as OpenAI's `chat.completion`, with a `quorum` object that explains how the answer was reached."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def completion(context: RequestContext, winner: Vote, quorum: Mapping[str, Any])
 
 
 def completion_id(request_id: str) -> str:
-    """The id clients see; the request's own id stands inside it."""
+    """The id that clients see: OpenAI's prefix, then the request's own id."""
     return f"chatcmpl-{request_id}"
 
 
@@ -46,7 +46,11 @@ def model_of(vote: Vote) -> str:
 
 
 def tool_call(call: ToolCall) -> dict[str, Any]:
-    """A tool call on OpenAI's wire; a signature travels where Gemini's OpenAI surface has it, and so comes back."""
+    """A tool call in OpenAI's format.
+
+    A thought signature goes where Gemini's OpenAI-compatible endpoint puts it, so that clients made for that endpoint
+    return it.
+    """
     wire: dict[str, Any] = {
         "id": call.id,
         "type": "function",
@@ -58,7 +62,7 @@ def tool_call(call: ToolCall) -> dict[str, Any]:
 
 
 def usage(tokens: Usage) -> dict[str, Any]:
-    """OpenAI's usage object; a side the provider did not report counts as 0."""
+    """OpenAI's usage object; a count that the provider did not report is 0, since OpenAI's SDKs expect integers."""
     given, made = tokens.input_tokens or 0, tokens.output_tokens or 0
     return {
         "prompt_tokens": given,
@@ -70,7 +74,7 @@ def usage(tokens: Usage) -> dict[str, Any]:
 
 
 def quorum_object(context: RequestContext, decision: Decision, dropped: tuple[str, ...]) -> dict[str, Any]:
-    """How the answer came about; with `explain` also every vote and every seat that was left out."""
+    """How the answer was reached; with `explain` also every vote and every excluded seat."""
     choice, spent, options = decision.choice, decision.spent, decision.plan.options
     told: dict[str, Any] = {
         "request_id": context.id,
@@ -101,7 +105,7 @@ def quorum_object(context: RequestContext, decision: Decision, dropped: tuple[st
 
 
 def explained(vote: Vote, mark: Mark | None = None) -> dict[str, Any]:
-    """One vote as `explain` shows it, with what it counted for where votes were counted."""
+    """One vote as `explain` shows it; `mark` adds its answer key and whether it was counted and agreed."""
     answer = vote.answer or Answer()
     counted = {} if mark is None else {"answer_key": mark.answer_key, "counted": mark.counted, "agreed": mark.agreed}
     return {

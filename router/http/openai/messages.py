@@ -1,4 +1,4 @@
-"""Messages of a chat request: OpenAI's roles, content parts and tool calls, as canonical values."""
+"""Parses the messages of a chat request: OpenAI's roles, content parts and tool calls, into canonical values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IMAGE_URLS = ("https://", "http://", "data:image/")
 
 
 def read_messages(value: Any) -> tuple[Message, ...]:
-    """The body's `messages`."""
+    """The body's `messages`; raises a 400 that names the path of the first mistake."""
     if value is None:
         raise invalid("messages is missing: send a list with at least one message", "messages")
     if not isinstance(value, list) or not value:
@@ -41,7 +41,7 @@ def _message(item: Any, at: str) -> Message:
         raise invalid(f"{at}.content is missing", f"{at}.content")
     call_id = item.get("tool_call_id")
     if role == "tool" and not isinstance(call_id, str):
-        raise invalid(f"{at}.tool_call_id must be the id of the call that this answers", f"{at}.tool_call_id")
+        raise invalid(f"{at}.tool_call_id must be the id of the tool call it answers", f"{at}.tool_call_id")
     name = item.get("name")
     details = item.get("reasoning_details") if role == "assistant" else None
     return Message(
@@ -111,7 +111,7 @@ def _tool_call(call: Any, at: str) -> ToolCall:
 
 
 def _signature(call: Mapping[str, Any]) -> str | None:
-    """The thought signature that we returned with the call, where Gemini's OpenAI endpoint has it."""
+    """The thought signature that was returned with this call, where Gemini's OpenAI-compatible endpoint has it."""
     extra = call.get("extra_content")
     google = extra.get("google") if isinstance(extra, dict) else None
     signature = google.get("thought_signature") if isinstance(google, dict) else None

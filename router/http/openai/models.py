@@ -1,4 +1,4 @@
-"""`GET /v1/models` and `/v1/models/{id}`: every name that a request's `model` may have."""
+"""`GET /v1/models` and `/v1/models/{id}`: every valid value of a request's `model`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from router.http.options import model_names, parse_model
 
 
 class ModelsApi:
-    """Lists tiers, strategies and pinned models in OpenAI's form."""
+    """Lists tiers, strategies and pinned models as OpenAI's model objects; `created` is when the daemon started."""
 
     def __init__(self, registry: Callable[[], Registry], started_at: float) -> None:
         self._registry = registry
         self._created = int(started_at)
 
     async def list(self, _: web.Request) -> web.Response:
-        """All names."""
+        """All model names."""
         registry = self._registry()
         rows = [self._row(registry, name) for name in model_names(registry)]
         return json_response({"object": "list", "data": rows})
 
     async def get(self, request: web.Request) -> web.Response:
-        """One name; 404 `model_not_found` with a near miss."""
+        """One model name; 404 `model_not_found`, with the nearest match."""
         registry, name = self._registry(), request.match_info["model"]
         parse_model(registry, name)
         return json_response(self._row(registry, name))

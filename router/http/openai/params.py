@@ -1,4 +1,4 @@
-"""Parameters of a chat request that pass through to the model, and the values each may have."""
+"""Parameters of a chat request that pass through to the model, with the values that OpenAI's API reference allows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from router.http.values import bounded, invalid, named
 
 
 def read_params(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Every parameter that the body names and we know, under the names of `ChatRequest.params`."""
+    """The known parameters of a body, under the names of `ChatRequest.params`; raises a 400 for an invalid value.
+
+    OpenAI replaced `max_tokens` by `max_completion_tokens`; both become `max_tokens`, and may not differ.
+    """
     params: dict[str, Any] = {}
     for name, check in _CHECKS.items():
         if name not in document or (value := document[name]) is None:
@@ -32,7 +35,7 @@ def read_params(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(params)
 
 
-# --- one check per parameter: what it must be, in words, if it is not ------------------------------------------------
+# --- one check per parameter: None for a valid value, else the expected value in words -------------------------------
 
 
 def _number(low: float, high: float) -> Callable[[Any], str | None]:

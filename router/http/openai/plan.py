@@ -1,4 +1,4 @@
-"""`POST /v1/plan`: a dry run of a chat request: its seats, the models left out and why, and the most it may cost."""
+"""`POST /v1/plan`: a dry run of a chat request: its seats, the excluded models with reasons, and its highest cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from router.routing.planner import Dropped
 
 
 class MakePlan(Protocol):
-    """Plans a request as of now, to be answered as a stream or in one piece."""
+    """Plans a request against the present state of all seats; `streamed` says how it would be answered."""
 
     def __call__(
         self, registry: Registry, options: Options, request: ChatRequest, /, *, streamed: bool = False
@@ -29,9 +29,9 @@ class MakePlan(Protocol):
 
 
 class PlanApi:
-    """Plans as the chat endpoint does, with the same checks of the same body and headers, and sends nothing.
+    """Plans as the chat endpoint does, with the same checks of body and headers, and calls no provider.
 
-    `doubt` says why a seat is asked after the others, `headroom` the share of its limits that is left, 0 to 1.
+    `doubt` returns why a seat is ordered after its equals, or None; `headroom` the unused share of its tightest limit.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class PlanApi:
         self._dropped = dropped
 
     async def handle(self, request: web.Request) -> web.Response:
-        """The plan as JSON; raises `ApiError` for what a chat request would be refused for."""
+        """The plan as JSON; raises the same `ApiError` as the chat request itself would."""
         body = parse_chat(await read_json_body(request))
         registry = self._registry()
         user = body.request.params.get("user")

@@ -1,7 +1,7 @@
-"""`reasoning_details`: OpenRouter's field in which a caller returns the reasoning of a tool loop, unread.
+"""`reasoning_details`: OpenRouter's field with which a caller returns a model's reasoning in a tool loop, unread.
 
-What a provider signed holds its thoughts in plain words, and no answer shows those unless they were asked for. So it
-goes out sealed: as an encrypted detail whose `data` is `quorum.<maker>.<base64 of the provider's own JSON>`.
+A provider's signed reasoning contains its thoughts in plain text, which answers show only with `include_reasoning`. So
+it goes out sealed: an entry `reasoning.encrypted` whose `data` is `quorum.<maker>.<base64 of the provider's JSON>`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from adapters.types import ReasoningDetail
 from router.http.values import bounded, invalid, named
 
 _SEAL = "quorum."
-_OPENROUTER = "openrouter"  # whose form this is: a caller may come with a conversation that it had there
+_OPENROUTER = "openrouter"  # the field's origin: a caller may continue a conversation that it began there
 
 
 def sealed(details: Iterable[ReasoningDetail]) -> list[dict[str, Any]]:
-    """The details as callers get them, numbered so that clients can put a stream together."""
+    """The details as callers receive them, numbered so that clients can assemble a stream."""
     return [
         {
             "type": "reasoning.encrypted",
@@ -35,7 +35,7 @@ def sealed(details: Iterable[ReasoningDetail]) -> list[dict[str, Any]]:
 
 
 def read_reasoning_details(value: Any, at: str) -> tuple[ReasoningDetail, ...]:
-    """An assistant message's `reasoning_details`, opened; those that are not ours count as OpenRouter's."""
+    """An assistant message's `reasoning_details`, unsealed; entries without our seal count as OpenRouter's own."""
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -58,6 +58,6 @@ def _opened(entry: Any, at: str) -> ReasoningDetail:
     except ValueError:
         raw = None
     if not isinstance(raw, dict):
-        raise invalid(f"{at}.data is not as it was handed out: send it back unchanged, or not at all", f"{at}.data")
+        raise invalid(f"{at}.data has been changed: send it back as it was received, or leave it out", f"{at}.data")
     bounded(raw, f"{at}.data")
     return ReasoningDetail(maker, MappingProxyType(raw))

@@ -1,4 +1,4 @@
-"""Parses the body of a chat request into canonical values; every mistake gets one clear sentence."""
+"""Parses the body of a chat request into canonical values; the first mistake becomes a 400 with one clear sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from router.http.openai.params import PARAMS, read_params
 from router.http.openai.tools import read_response_format, read_tool_choice, read_tools
 from router.http.values import invalid, named, quoted, slip_of, typed
 
-MAX_UNKNOWN_FIELDS = 32
+MAX_UNKNOWN_FIELDS = 32  # their names are returned in a header and in the answer
 
 ROUTING_FIELDS = frozenset({"quorum", "strategy", "tier", "council_size"})
 _OWN_FIELDS = frozenset(
@@ -23,7 +23,7 @@ KNOWN_FIELDS = ROUTING_FIELDS | _OWN_FIELDS | PARAMS
 
 
 class ChatBody:
-    """A parsed body: the canonical `request`, the options to route by, how to stream, and the ignored fields."""
+    """A parsed body: the canonical `request`, raw routing options, how to stream, and the names of unknown fields."""
 
     __slots__ = ("dropped", "include_usage", "model", "request", "routing", "stream")
 
@@ -47,7 +47,7 @@ class ChatBody:
 
 
 def parse_chat(body: bytes) -> ChatBody:
-    """Reads a request body; raises `ApiError` 400 `invalid_body` naming the field, what is allowed, and a near miss."""
+    """Parses a body; raises a 400 `invalid_body` that names the field, the allowed values and the nearest match."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -59,12 +59,13 @@ def parse_chat(body: bytes) -> ChatBody:
 
 
 def _unknown_fields(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of fields that are not known: they are ignored and reported; one that looks like a typo is a 400."""
+    """Names of unknown fields, which are ignored and reported as dropped; a likely typo of a known one raises a 400."""
     unknown = document.keys() - KNOWN_FIELDS
     if not unknown:
         return ()
     if len(unknown) > MAX_UNKNOWN_FIELDS:
-        raise invalid(f"the body has {len(unknown)} unknown fields, such as {quoted(min(unknown))}")
+        most = f"at most {MAX_UNKNOWN_FIELDS} are ignored"
+        raise invalid(f"the body has {len(unknown)} unknown fields, such as {quoted(min(unknown))}; {most}")
     for name in sorted(unknown):
         near = slip_of(name, KNOWN_FIELDS)
         if near:

@@ -1,4 +1,4 @@
-"""Tools, `tool_choice` and `response_format` of a chat request, as canonical values."""
+"""Parses `tools`, `tool_choice` and `response_format` of a chat request into canonical values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_TOOLS = 256
 
 
 def read_tools(value: Any) -> tuple[Tool, ...]:
-    """The body's `tools`."""
+    """The body's `tools`; raises a 400 that names the path of the first mistake."""
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -42,7 +42,7 @@ def _tool(item: Any, at: str) -> Tool:
 
 
 def read_tool_choice(value: Any, tools: tuple[Tool, ...]) -> ToolChoice | None:
-    """The body's `tool_choice`, which may only ask for a tool that is there."""
+    """The body's `tool_choice`; raises a 400 if it requires a tool that `tools` does not have."""
     match value:
         case None:
             return None
@@ -68,7 +68,7 @@ def _one_of(tools: tuple[Tool, ...], name: str) -> str:
 
 
 def read_response_format(value: Any) -> ResponseFormat | None:
-    """The body's `response_format`."""
+    """The body's `response_format`; raises a 400 for an unknown type or a missing schema."""
     match value:
         case None:
             return None

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from router.core.clock import Clock
 from router.core.events import SheddingChanged
 
-MAX_INFLIGHT = 4_000
+MAX_INFLIGHT = 4_000  # the most that the lag-derived limit rises to; the default of the fixed limit
 SAMPLE_S = 0.1
 LATE_S = 0.1  # lag; a request takes a few turns of the loop, so with turns longer than this no answer is quick
 PATIENCE_S = 2.0  # of lag, summed over consecutive samples, before requests are rejected: a short burst is served

@@ -15,6 +15,8 @@ import redis.asyncio
 from tests.guards.limits.ledgers import UTC_DAY, replica, seat
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.alone
+
 LIMIT = f"requests: 10000, per: day, {UTC_DAY}"
 USUAL = {"calls": 10**9, "seconds": 1e9, "minute_s": 60.0, "jitter_s": 0.0, "at_once": 16}
 MINUTE_S, JITTER_S, SECONDS = 3.0, 0.1, 13.0

@@ -1,4 +1,4 @@
-"""A person takes a provider or a model out of service, and puts it back."""
+"""Drains: an operator takes a provider or a model out of service, and puts it back."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_a_provider_is_out_of_service_until_its_time_is_over(app: App, sky
 async def test_one_model_is_out_until_further_notice(app: App, sky: Sky) -> None:
     answer = await app.post("/v1/drain", {"provider": "alpha", "model": "small"})
     assert answer.json["models"] == [
-        {"model": "small", "state": "drained", "reason": "a person said so", "until": None}
+        {"model": "small", "state": "drained", "reason": "drained by an operator", "until": None}
     ]
     sky.time.pass_(40 * 86400)
     assert [sky.state(seat) for seat in (SMALL, FRESH)] == ["drained", "clear"]

@@ -1,4 +1,4 @@
-"""What the daemon tells of itself: probes, metrics, models and weather."""
+"""The daemon's state over HTTP: liveness, readiness, health, metrics, models and weather."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weather as JSON: what the guards of a daemon know of every model."""
+"""The weather as JSON: the state of every model, as the guards of a daemon know it."""
 
 from __future__ import annotations
 

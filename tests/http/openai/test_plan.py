@@ -1,4 +1,4 @@
-"""A dry run of a chat request: who would be asked, who would not and why, and what it may cost at most."""
+"""The dry run of a chat request: seats in order, excluded models with reasons, and the highest cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from router.strategies.majority.cluster import INSTRUCTION
 from router.strategies.table import STRATEGIES, WORDING_TOKENS
 from tests.http.apps import App, served
 from tests.support.daemon import Reply
-from tests.support.small_registry import asking, body, registry
+from tests.support.small_registry import States, asking, body, registry
 
 TEXT = """\
 version: 1
@@ -60,9 +60,7 @@ BLOCKS: dict[str, Block] = {}
 
 
 def planned(home: Registry, options: Options, request: ChatRequest, *, streamed: bool = False) -> Plan:
-    return make_plan(
-        home, options, request, block=lambda seat: BLOCKS.get(seat.id), rng=random.Random(1), dropped=dropped
-    )
+    return make_plan(home, options, request, States(blocks=BLOCKS), rng=random.Random(1), dropped=dropped)
 
 
 def dropped(seat: Seat, request: ChatRequest) -> frozenset[str]:

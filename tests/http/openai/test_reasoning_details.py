@@ -1,4 +1,4 @@
-"""A tool loop with thoughts through the front door: they come out sealed, go back in unread, and reach their maker."""
+"""A tool loop with reasoning: it goes out sealed, comes back unread, and reaches only the provider it came from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chat bodies: what a good one becomes, and the one sentence that each mistake gets."""
+"""Chat bodies: the canonical values of a valid one, and the one-sentence error of every mistake."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ MALFORMED: list[tuple[dict[str, Any], str, str]] = [
     (user([{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]), "messages[0].content[0].image_url.url",
      "data:image/"),
     (user([{"type": "input_audio", "input_audio": DEEP}]), "messages[0].content[0]", "nested deeper than 64"),
-    (message(role="tool", content="x"), "messages[0].tool_call_id", "the id of the call"),
-    (message(role="tool", content="x", tool_call_id=5), "messages[0].tool_call_id", "the id of the call"),
+    (message(role="tool", content="x"), "messages[0].tool_call_id", "the id of the tool call"),
+    (message(role="tool", content="x", tool_call_id=5), "messages[0].tool_call_id", "the id of the tool call"),
     (message(role="assistant", tool_calls={}), "messages[0].tool_calls", "must be a list, not an object"),
     (message(role="assistant", tool_calls=[1]), "messages[0].tool_calls[0]", "id and function {name, arguments}"),
     (call(function=None), "messages[0].tool_calls[0]", "id and function"),

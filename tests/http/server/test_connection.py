@@ -1,4 +1,4 @@
-"""The HTTP server against callers who are slow, many or malformed: little cost, our own errors, no stack in the log."""
+"""The HTTP server against slow, numerous or malformed callers: little cost, our own errors, no stack traces logged."""
 
 from __future__ import annotations
 

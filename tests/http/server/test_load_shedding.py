@@ -1,4 +1,4 @@
-"""How many requests may be under way: decided from how late the loop is, how much memory is used, and their number."""
+"""Load shedding: the limit on requests in flight, from event-loop lag, memory usage and their number."""
 
 from __future__ import annotations
 

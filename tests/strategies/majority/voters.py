@@ -27,7 +27,7 @@ from router.strategies.majority.majority_vote import majority_vote
 from router.strategies.majority.ruling import recount
 from tests.core.test_vote import vote
 from tests.strategies.sitting import calls_of
-from tests.support.small_registry import FakeTime, asking, context, registry
+from tests.support.small_registry import CLEAR, FakeTime, asking, context, registry
 
 HANGS = "hangs"
 Says = str | Answer | ErrorKind
@@ -69,7 +69,7 @@ class Voters:
         home = home or panel_of(len(says), council_size=len(says))
         wanted = Options(**{"strategy": "majority-vote", "tier": "cheap", **options})
         clock, request = clock or FakeTime().clock, request or asking()
-        self.plan: Plan = make_plan(home, wanted, request, block=lambda seat: None, rng=random.Random(1))
+        self.plan: Plan = make_plan(home, wanted, request, CLEAR, rng=random.Random(1))
         self.asked: list[Attempt] = []
         self.heard = ""
         self.told: list[dict[str, Any]] = []
