@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from adapters.errors import ErrorKind, ProviderError
@@ -25,7 +25,7 @@ class Patience:
     late_s: float
     in_vain: Callable[[], bool]
     may_leave: Callable[[], bool]
-    _was_in_vain: bool = False
+    _was_in_vain: bool = field(default=False, init=False)
 
     def is_over(self) -> bool:
         """True once two checks in a row found the wait in vain.

@@ -46,7 +46,7 @@ from router.http.openai.chat import ChatDoor
 from router.http.openai.models import ModelsApi
 from router.http.openai.plan import PlanApi
 from router.http.routes import Handlers, application
-from router.http.server.connection import GuardRunner
+from router.http.server.connection import BoundedRunner
 from router.http.server.early_reject import OverloadReject
 from router.http.server.load_shedding import Gate
 from router.observe.event_log import EventLog
@@ -173,7 +173,7 @@ class Daemon:
 
     async def _listen(self, stack: AsyncExitStack, base: _Base, gate: Gate, app: web.Application) -> None:
         settings = self._settings
-        runner = GuardRunner(
+        runner = BoundedRunner(
             app, early_reject=OverloadReject(gate, base.metrics, self._clock), max_connections=base.callers
         )
         await runner.setup()

@@ -103,8 +103,8 @@ _SENTENCE: Mapping[ErrorKind, str] = {
 # `x-should-retry`: after failover has failed (502, 504), a client's retry would repeat all of it, the bill included; a
 # limit or a shortage (429, 503) may pass with time.
 _CLIENT_MAY_RETRY: Mapping[int, bool | None] = {429: None, 503: None, 502: False, 504: False}
-_REFUSAL_STATUS: Mapping[RefusalCode, int] = {"free_text_vote": 422, "no_quorum": 503, "cancelled": 499}
-"""Refusals of the router itself, not of a provider; 499 is nginx's code for a caller that closed the connection."""
+_REFUSAL_STATUS: Mapping[RefusalCode, int] = {"free_text_vote": 422, "no_quorum": 503}
+"""Refusals of the router itself, not of a provider."""
 _SHOWN_EXCLUSIONS = 6  # keeps the message readable; `/v1/plan` lists all of them
 
 

@@ -21,7 +21,7 @@ from router.observe.metrics import Metrics
 
 # Rejections that get no log line each, since an overload has no time for that: the gate logs when it begins and ends
 # shedding, and the daemon when it stops.
-_TOLD_TOGETHER = frozenset({"overloaded", "draining"})
+_LOGGED_TOGETHER = frozenset({"overloaded", "draining"})
 _LAST_WORDS_S = 2.0  # for cancelled requests to send their error response
 _SAFE_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
@@ -41,7 +41,7 @@ def identify(clock: Clock) -> Middleware:
 
 
 @web.middleware
-async def tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def errors_to_responses(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns exceptions into error responses, in this one place. An unexpected one is logged and becomes a 500."""
     request_id = request[REQUEST_ID]
     try:
@@ -61,7 +61,7 @@ async def tell_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         structlog.get_logger().exception("request_bug", request_id=request_id, route=_route(request))
         message = "internal error: a bug in the router stopped this request; it is in the log under the request_id"
         failure = ApiError(500, "internal_error", message)
-    if failure.code not in _TOLD_TOGETHER:
+    if failure.code not in _LOGGED_TOGETHER:
         told = {"status": failure.status, "code": failure.code, "route": _route(request)}
         structlog.get_logger().info("request", request_id=request_id, outcome="rejected", **told)
     return error_response(failure, request_id)
@@ -100,14 +100,14 @@ class Admission:
                 return await handler(request)
             task = asyncio.current_task()  # this request's; aiohttp's `request.task` belongs to the connection
             assert task is not None
-            self._let_in(request, task)
+            self._admit(request, task)
             self._working.add(task)
             task.add_done_callback(self._working.discard)
             return await handler(request)
 
         return middleware
 
-    def _let_in(self, request: web.Request, task: asyncio.Task[Any]) -> None:
+    def _admit(self, request: web.Request, task: asyncio.Task[Any]) -> None:
         if self.draining:
             self._metrics.shed.inc()
             raise ApiError(503, "draining", "the daemon is shutting down; retry the request", retry_after_s=1)

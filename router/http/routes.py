@@ -15,7 +15,7 @@ from router.http.admin.registry import RegistryApi
 from router.http.admin.votes import VotesApi
 from router.http.admin.weather import WeatherApi
 from router.http.body import MAX_BODY_BYTES
-from router.http.middleware import Admission, identify, tell_errors
+from router.http.middleware import Admission, errors_to_responses, identify
 from router.http.openai.chat import ChatDoor
 from router.http.openai.models import ModelsApi
 from router.http.openai.plan import PlanApi
@@ -41,7 +41,7 @@ def application(handlers: Handlers, admission: Admission, clock: Clock) -> web.A
     """The web application: middlewares, outermost first, and routes."""
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
-        middlewares=[identify(clock), tell_errors, admission.middleware()],
+        middlewares=[identify(clock), errors_to_responses, admission.middleware()],
     )
     app.add_routes(
         [

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from router.core.clock import SYSTEM_CLOCK
 from router.http.body import MAX_BODY_BYTES
-from router.http.middleware import identify, tell_errors
+from router.http.middleware import errors_to_responses, identify
 from router.observe import log
 from tests.support.daemon import Reply
 
@@ -40,7 +40,7 @@ class App:
 async def served(routes: Iterable[web.RouteDef], port: int = 0) -> AsyncIterator[App]:
     """Serves the routes; port 0 takes a free one."""
     log.configure("info", "json")  # to where output goes now: an earlier test's is closed
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[identify(SYSTEM_CLOCK), tell_errors])
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[identify(SYSTEM_CLOCK), errors_to_responses])
     app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

@@ -18,8 +18,8 @@ from aiohttp import web
 from router.core.clock import SYSTEM_CLOCK
 from router.core.events import SheddingChanged
 from router.http.body import read_json_body
-from router.http.middleware import Admission, identify, tell_errors
-from router.http.server.connection import GuardRunner
+from router.http.middleware import Admission, errors_to_responses, identify
+from router.http.server.connection import BoundedRunner
 from router.http.server.early_reject import OverloadReject
 from router.http.server.framing import Framing, request_bytes
 from router.http.server.load_shedding import Gate
@@ -71,10 +71,10 @@ async def serving(
     )
     served = Served(gate, Metrics(), told=told)
     admission = Admission(served.metrics, gate)
-    app = web.Application(middlewares=[identify(SYSTEM_CLOCK), tell_errors, admission.middleware()])
+    app = web.Application(middlewares=[identify(SYSTEM_CLOCK), errors_to_responses, admission.middleware()])
     app.add_routes([web.post("/v1/chat/completions", served.chat)])
     app.add_routes([web.get("/healthz", served.other), web.post("/v1/reload", served.other)])
-    runner = GuardRunner(
+    runner = BoundedRunner(
         app,
         header_timeout_s=header_timeout_s,
         max_connections=max_connections,

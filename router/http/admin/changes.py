@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from router.core.clock import Clock
-from router.http.admin.log_query import FLUSH_S, limit, refuse_unknown, since, store_errors_told
+from router.http.admin.log_query import FLUSH_S, limit, refuse_unknown, since, store_errors_to_responses
 from router.http.body import json_response
 from router.stores.postgres import Postgres
 from router.votelog import queries
@@ -28,6 +28,6 @@ class ChangesApi:
         refuse_unknown(asked, _QUERY)
         begin, most, provider = since(asked, self._clock.wall()), limit(asked), asked.get("provider")
         await self._log.flush(FLUSH_S)
-        with store_errors_told():
+        with store_errors_to_responses():
             rows = await queries.recent_changes(self._postgres, since=begin, provider=provider, limit=most)
         return json_response({"object": "list", "data": rows})

@@ -43,7 +43,7 @@ def limit(asked: Mapping[str, str]) -> int:
 
 
 @contextmanager
-def store_errors_told() -> Iterator[None]:
+def store_errors_to_responses() -> Iterator[None]:
     """Turns failures of Postgres into errors for the caller: 503 while it is down, 400 for a value it cannot store."""
     try:
         yield

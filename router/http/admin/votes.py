@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from aiohttp import web
 
 from router.core.clock import Clock
 from router.core.text import did_you_mean
-from router.http.admin.log_query import FLUSH_S, limit, refuse_unknown, since, store_errors_told
+from router.core.vote import VoteOutcome
+from router.http.admin.log_query import FLUSH_S, limit, refuse_unknown, since, store_errors_to_responses
 from router.http.body import json_response
 from router.http.errors import ApiError
 from router.http.values import invalid
@@ -14,7 +17,7 @@ from router.stores.postgres import Postgres
 from router.votelog import queries
 from router.votelog.writer import VoteLog
 
-_OUTCOMES = ("ok", "failed", "cancelled_early", "client_gone", "refused", "unknown_crash")
+_OUTCOMES = (*get_args(VoteOutcome), "unknown_crash")
 _QUERY = ("since", "provider", "outcome", "request_id", "limit")
 
 
@@ -30,7 +33,7 @@ class VotesApi:
         """One request's decision with all its votes; 404 if the log has no such request."""
         request_id = request.match_info["request_id"].removeprefix("chatcmpl-")
         await self._log.flush(FLUSH_S)
-        with store_errors_told():
+        with store_errors_to_responses():
             found = await queries.get_request(self._postgres, request_id)
         if found is None:
             raise ApiError(404, "not_found", f"the vote log has no request {request_id[:60]!r}")
@@ -46,7 +49,7 @@ class VotesApi:
             raise invalid(f"outcome must be one of {', '.join(_OUTCOMES)}{near}", "outcome")
         begin, most = since(asked, self._clock.wall()), limit(asked)
         await self._log.flush(FLUSH_S)
-        with store_errors_told():
+        with store_errors_to_responses():
             rows = await queries.recent_votes(
                 self._postgres,
                 since=begin,

@@ -23,8 +23,8 @@ HEADER_TIMEOUT_S = 10.0  # from the first byte of the headers to the last; a slo
 SEND_TIMEOUT_S = 60.0  # for the caller to read a complete response; as long as nginx's default `send_timeout`
 IDLE_TIMEOUT_S = 75.0  # keep-alive; above the 60 s of common load balancers, so that no request meets a closing socket
 MAX_CONNECTIONS = 8_000  # two sockets a request, its caller's and a provider's, fit a usual limit of 20,000 open files
-_DELAY_UNTIL_FULL = 0.5  # above this share, connections kept for a delayed refusal would take the places of others
-_MAX_UNREAD_BYTES = 64 * 1024  # of refusals that a caller does not read, before its connection is aborted
+_DELAY_UNTIL_FULL = 0.5  # above this share, connections kept for a delayed rejection would take the places of others
+_MAX_UNREAD_BYTES = 64 * 1024  # of rejections that a caller does not read, before its connection is aborted
 
 
 class EarlyReject(Protocol):
@@ -51,13 +51,13 @@ class _Handler(RequestHandler):
         "_header_timeout_s",
         "_header_timer",
         "_open_to_new",
-        "_refused",
+        "_rejected",
         "_send_timeout_s",
         "_server",
         "entered",
     )
 
-    def __init__(self, manager: GuardServer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+    def __init__(self, manager: BoundedServer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
         super().__init__(manager, loop=loop, **kwargs)
         self._header_timeout_s = manager.header_timeout_s
         self._send_timeout_s = manager.send_timeout_s
@@ -67,8 +67,8 @@ class _Handler(RequestHandler):
         self._framing = Framing()
         self._answered = 0
         self._server = manager
-        self._delayed: bytes | None = None  # a refusal that waits for its delay
-        self._refused = False  # the current request was rejected; its remaining bytes are dropped as they arrive
+        self._delayed: bytes | None = None  # a rejection that waits for its delay
+        self._rejected = False  # the current request was rejected; its remaining bytes are dropped as they arrive
         self.entered = False  # the current request holds an in-flight slot
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -132,46 +132,46 @@ class _Handler(RequestHandler):
 
     def _admit(self, reject: EarlyReject, data: bytes) -> bytes:
         """Returns the bytes left to parse; dropping those of a rejected request costs a fiftieth of parsing them."""
-        if self._refused:
+        if self._rejected:
             data = self._framing.skip(data)
-            self._end_refusal_if_all_came()
+            self._end_rejection_if_all_came()
         if data:
-            self._send_refusal()  # further bytes begin another request, whose response must follow this one
+            self._send_rejection()  # further bytes begin another request, whose response must follow this one
         # Responses go out in the order of their requests (RFC 9112, section 9.3.2): while an earlier one is due, a
-        # refusal written here would overtake it, so the request is left to the middleware.
+        # rejection written here would overtake it, so the request is left to the middleware.
         if not data or not self._framing.begins(data) or self._answered < self._request_count:
             return data
         if not reject.watches(data[: data.index(b"\r")]):
             return data
-        refusal = reject.enter()
-        self.entered = refusal is None
-        if refusal is None:
+        rejection = reject.enter()
+        self.entered = rejection is None
+        if rejection is None:
             return data
-        self._refuse(refusal)
+        self._reject(rejection)
         return b""
 
-    def _refuse(self, refusal: bytes) -> None:
-        self._refused = True
-        self._end_refusal_if_all_came()
-        if self._refused and self._header_timer is None:
+    def _reject(self, rejection: bytes) -> None:
+        self._rejected = True
+        self._end_rejection_if_all_came()
+        if self._rejected and self._header_timer is None:
             self._arm()  # bounds the arrival of the rest of the request too
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        self._delayed = refusal
+        self._delayed = rejection
         if self._server.delayed_rejects is None or self._server.fullness > _DELAY_UNTIL_FULL:
-            self._send_refusal()
+            self._send_rejection()
         else:
-            self._server.delayed_rejects.add(self._send_refusal)
+            self._server.delayed_rejects.add(self._send_rejection)
 
-    def _send_refusal(self) -> None:
-        refusal, self._delayed = self._delayed, None
-        if refusal is not None and self.transport is not None:
-            self.transport.write(refusal)
+    def _send_rejection(self) -> None:
+        rejection, self._delayed = self._delayed, None
+        if rejection is not None and self.transport is not None:
+            self.transport.write(rejection)
             if self.transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
                 self._abort()
 
-    def _end_refusal_if_all_came(self) -> None:
+    def _end_rejection_if_all_came(self) -> None:
         if self._framing.ended:
-            self._refused = False
+            self._rejected = False
             self._disarm()
 
     def _leave(self) -> None:
@@ -197,7 +197,7 @@ def entered(request: web.Request) -> bool:
     return isinstance(request.protocol, _Handler) and request.protocol.entered
 
 
-class GuardServer(web.Server):
+class BoundedServer(web.Server):
     """aiohttp's server with a `_Handler` for each connection and a limit on open connections."""
 
     def __init__(
@@ -223,7 +223,7 @@ class GuardServer(web.Server):
         return len(self._connections) / self.max_connections
 
     def pre_shutdown(self) -> None:
-        """Sends every delayed refusal, then closes idle connections."""
+        """Sends every delayed rejection, then closes idle connections."""
         if self.delayed_rejects is not None:
             self.delayed_rejects.run_all()
         super().pre_shutdown()
@@ -232,8 +232,8 @@ class GuardServer(web.Server):
         return _Handler(self, loop=self._loop, **self._kwargs)
 
 
-class GuardRunner(web.AppRunner):
-    """aiohttp's runner for a `GuardServer`.
+class BoundedRunner(web.AppRunner):
+    """aiohttp's runner for a `BoundedServer`.
 
     A disconnect cancels the handler, so that the calls to providers end with it. There is no access log: each request
     has its own structured line.
@@ -272,7 +272,7 @@ class GuardRunner(web.AppRunner):
         app.on_startup.freeze()
         await app.startup()
         app.freeze()
-        return GuardServer(
+        return BoundedServer(
             app._handle,
             request_factory=app._make_request,
             loop=loop,

@@ -1,7 +1,7 @@
-"""Delays refusals by half a second, since clients that are rejected at once retry at once.
+"""Delays rejections by half a second, since clients that are rejected at once retry at once.
 
-A refusal costs about a twentieth of an answer: at ten times the capacity, refusals alone would take nearly half of it.
-A client that waits for its refusal sends fewer requests, so the delay is backpressure.
+A rejection costs about a twentieth of an answer: at ten times the capacity, rejections alone would take half of it.
+A client that waits for its rejection sends fewer requests, so the delay is backpressure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 DELAY_S = 0.5  # little beside the `Retry-After` of 1 s or more
-_TICK_S = 0.01  # refusals that fall due within one tick share a timer
+_TICK_S = 0.01  # rejections that fall due within one tick share a timer
 
 
 class DelayedRejects:

@@ -17,7 +17,7 @@ _GATED_LINES = frozenset(f"POST {path} HTTP/1.1".encode() for path in GATED_PATH
 
 
 class OverloadReject:
-    """The `EarlyReject` that asks the load-shedding gate; its refusals are prebuilt bytes."""
+    """The `EarlyReject` that asks the load-shedding gate; its rejections are prebuilt bytes."""
 
     def __init__(self, gate: Gate, metrics: Metrics, clock: Clock) -> None:
         self._gate = gate
@@ -35,7 +35,7 @@ class OverloadReject:
         if self._gate.enter():
             return None
         self._metrics.shed.inc()
-        return _REFUSALS[self._gate.retry_after_s()].replace(_AN_ID, next(self._ids))
+        return _REJECTIONS[self._gate.retry_after_s()].replace(_AN_ID, next(self._ids))
 
     def leave(self) -> None:
         """Frees the slot: the request has been answered, or its caller has disconnected."""
@@ -48,7 +48,7 @@ def overloaded(retry_after_s: int) -> ApiError:
     return ApiError(503, "overloaded", message, retry_after_s=retry_after_s)
 
 
-def _refusal(request_id: str, error: ApiError) -> bytes:
+def _rejection(request_id: str, error: ApiError) -> bytes:
     body = orjson.dumps(error.body(request_id))
     headers = {"Content-Type": "application/json", "Content-Length": len(body), "X-Request-Id": request_id}
     lines = "".join(f"{name}: {value}\r\n" for name, value in {**headers, **error.headers()}.items())
@@ -56,5 +56,5 @@ def _refusal(request_id: str, error: ApiError) -> bytes:
 
 
 _AN_ID = b"00000000-0000-0000-0000-000000000000"
-_REFUSALS = {seconds: _refusal(_AN_ID.decode(), overloaded(seconds)) for seconds in RETRY_AFTER_S}
+_REJECTIONS = {seconds: _rejection(_AN_ID.decode(), overloaded(seconds)) for seconds in RETRY_AFTER_S}
 """Complete responses by `Retry-After` seconds, built in advance since an overload needs thousands of them."""

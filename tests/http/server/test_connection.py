@@ -14,8 +14,8 @@ from aiohttp.typedefs import Handler
 
 from router.core.clock import SYSTEM_CLOCK
 from router.http.body import MAX_BODY_BYTES, read_json_body
-from router.http.middleware import identify, tell_errors
-from router.http.server.connection import GuardRunner
+from router.http.middleware import errors_to_responses, identify
+from router.http.server.connection import BoundedRunner
 from tests.support.daemon import Start
 from tests.support.rim import (
     LIMIT_S,
@@ -51,9 +51,9 @@ async def guarded(
     max_connections: int = 100,
 ) -> AsyncIterator[str]:
     """The URL of a guarded server whose bounds a test can wait for."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[identify(SYSTEM_CLOCK), tell_errors])
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[identify(SYSTEM_CLOCK), errors_to_responses])
     app.add_routes([web.route("*", "/echo", handler)])
-    runner = GuardRunner(
+    runner = BoundedRunner(
         app,
         header_timeout_s=header_timeout_s,
         send_timeout_s=send_timeout_s,
