@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
-# Most of the code, without whole daemons and without every recorded answer of every provider.
-QUICK := tests/adapters tests/attempts tests/calls tests/core tests/observe tests/registry tests/routing tests/strategies \
-	--ignore tests/adapters/test_recorded.py --ignore tests/adapters/test_cost.py
+# Most of the code, without whole daemons and without what takes long: it is all in `make test`.
+LONG := adapters/test_cost adapters/test_hostile adapters/test_recorded registry/test_watch strategies/test_call_counts
+QUICK := tests/adapters tests/calls tests/core tests/observe tests/registry tests/routing tests/strategies \
+	$(patsubst %,--ignore tests/%.py,$(LONG))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick lint lock install clean
@@ -20,12 +21,13 @@ test: lint ## everything, against real embedded servers
 	$(BIN)/pytest -q -m alone
 
 quick: install ## the tests of the parts, in about a minute
-	$(BIN)/pytest -q -n $(JOBS) --dist loadfile $(QUICK)
+	$(BIN)/pytest -q -p no:xdist --hypothesis-profile quick $(QUICK)
 
 lint: install ## style, types, and which room may import which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy deploy bench
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python deploy/lock.py check
 

@@ -12,4 +12,5 @@ pytest_plugins = [
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("steady"), max_examples=10)  # make quick
 settings.load_profile("steady")

@@ -1,7 +1,7 @@
-"""Callers by the thousand in a process of their own, who print what they saw; and a provider that takes no time.
+"""A load generator in its own process, which prints what its callers saw; and a provider that answers at once.
 
-python -m tests.support.crowd URL SECONDS              so many callers that ask again as soon as they are answered
-python -m tests.support.crowd URL SECONDS RATE         callers that come at RATE a second, answered or not
+python -m tests.support.crowd URL SECONDS              closed loop: each caller asks again when answered
+python -m tests.support.crowd URL SECONDS RATE         open loop: RATE requests a second, answered or not
 python -m tests.support.crowd provider                 the provider, until its standard input ends; prints its URL
 """
 
@@ -20,7 +20,7 @@ from tests.support.scripted import whole
 
 CLOSED_CALLERS = 64
 OPEN_CONNECTIONS = 2_000
-GOOD_S = 1.0  # an answer that takes longer than this, of a provider that takes no time, is worth nothing
+GOOD_S = 1.0  # the provider answers at once, so a slower answer than this is useless to its caller
 _TICK_S = 0.004
 ASK = http(chat_body(model="auto"))
 
@@ -32,7 +32,7 @@ class Provider(asyncio.Protocol):
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # a uvloop one is none by its class
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are not subclasses
         self._read = b""
 
     def data_received(self, data: bytes) -> None:
@@ -44,7 +44,7 @@ class Provider(asyncio.Protocol):
 
 
 class Crowd:
-    """What all callers together saw since it was last told, and who of them is free to ask."""
+    """The outcomes of all callers since the last report, and the callers that are free to ask."""
 
     def __init__(self) -> None:
         self.free: list[Caller] = []
@@ -53,7 +53,7 @@ class Crowd:
 
     def forget(self) -> None:
         self.took_s: dict[int, list[float]] = {}
-        self.untold = 0  # refusals that do not say when to come again
+        self.untold = 0  # rejections without Retry-After
         self.broken = 0  # requests that got no answer
         self.unasked = 0  # requests for which no caller was free
 
@@ -83,7 +83,7 @@ class Caller(asyncio.Protocol):
         self._read = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # a uvloop one is none by its class
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are not subclasses
         self._crowd.free.append(self)
 
     def ask(self) -> None:
@@ -112,7 +112,7 @@ def _length(head: bytes) -> int:
 
 
 async def crowd(url: str, seconds: float, rate: float | None) -> None:
-    """Prints each second what was seen in it, as one line of JSON."""
+    """Prints one line of JSON per second: the outcomes of that second."""
     crowd, loop = Crowd(), asyncio.get_running_loop()
     host, port = url.removeprefix("http://").split(":")
     for _ in range(OPEN_CONNECTIONS if rate else CLOSED_CALLERS):

@@ -1,4 +1,4 @@
-"""Where the project and its recorded traffic lie."""
+"""The folders of the project and of recorded provider traffic."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Patience for busy machines: what production does without after a moment, a test waits for.
+"""Longer time-outs for stores, so that a busy machine does not look like an outage.
 
-A Redis that has not answered for a quarter of a second is taken for one that is away, and a test of something else
-would then see a daemon that manages without it. Tests of these very bounds set `patience_s` to None.
+In production a Redis that is silent for a quarter of a second counts as away, and a test of something else would then
+see a daemon that goes on without it. Tests of these very time-outs set `patience_s` to None.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _BOUNDS = ("router.daemon.guarding._LEARN_S", "router.guards.limits.counter_reco
 
 @pytest.fixture
 def patience_s() -> float | None:
-    """For how long stores are waited for; None as long as in production."""
+    """Seconds to wait for a store; None for the time-outs of production."""
     return 20.0
 
 
 @pytest.fixture
 def patience(patience_s: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits longer for stores that are there; one that is away is noticed as soon as ever."""
+    """Waits longer for a store that is slow; one that is gone is still noticed at once."""
     if patience_s is None:
         return
     within, client = redis.within, redis.client

@@ -1,4 +1,4 @@
-"""Finds recorded provider traffic, which is kept outside this repository, and reads it into plain values."""
+"""Reads recorded provider traffic, which is kept outside this repository."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.paths import RECORDED
 
 @dataclass(frozen=True)
 class Recording:
-    """One exchange: what was asked (if that was kept) and what came back, byte for byte."""
+    """One exchange: the request, if it was kept, and the response byte for byte."""
 
     provider: str
     stem: str
@@ -34,7 +34,7 @@ class Recording:
 
 
 def recordings(*providers: str, api: str = "chat") -> list[Recording]:
-    """Every recording of `providers` for `api`; empty where there are none on this machine."""
+    """All recordings of `providers` for `api`; empty if this machine has none."""
     return [found for provider in providers for found in _of(provider, api)]
 
 

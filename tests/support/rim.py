@@ -1,4 +1,4 @@
-"""What tests of the daemon's edges share: seats with tight limits, callers on bare sockets, waiting with a limit."""
+"""Helpers for tests of the daemon's HTTP edge: seats with tight time-outs, callers on bare sockets, bounded waits."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Providers = Callable[[int], Awaitable[list[Scripted]]]
 Caller = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 LIMIT_S = 20.0
-"""How long a test waits for what must come; it only ends a test that would never end."""
+"""The longest wait for something that must happen; it only ends tests that would hang."""
 
 
 def log_text() -> io.StringIO:
-    """The daemon's log from now on."""
+    """Redirects the daemon's log into a stream of text, from now on."""
     stream = io.StringIO()
     log.configure("info", "json", stream)
     return stream
 
 
 def seats(providers: list[Scripted], **timeouts: str) -> str:
-    """A registry whose seats are asked in order, once per request, whatever they did before."""
+    """A registry whose seats are asked in rank order: no retries, and breakers that never open."""
     limits = ", ".join(f"{name}: {value}" for name, value in timeouts.items())
     rules = f"    retries: 0\n    breaker: {{failures: 1000, min_calls: 1000}}\n    timeouts: {{{limits}}}\n"
     return registry_for(providers).replace("    models:\n", rules + "    models:\n")
@@ -45,7 +45,7 @@ async def until(true: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
 
 @asynccontextmanager
 async def caller(url: str, *, receive_buffer: int | None = None) -> AsyncIterator[Caller]:
-    """A caller on a bare socket, which reads only what it is told to when its receive buffer is small."""
+    """A caller on a bare socket; with a small receive buffer it reads no further than the test does."""
     where = urlsplit(url)
     sock = socket.socket()
     if receive_buffer:
@@ -88,7 +88,7 @@ async def answer(reader: asyncio.StreamReader, limit_s: float = LIMIT_S) -> tupl
 
 
 async def closed(reader: asyncio.StreamReader, limit_s: float = LIMIT_S) -> bytes:
-    """What comes until the other side ends the connection."""
+    """The bytes received until the other side closes the connection."""
     async with asyncio.timeout(limit_s):
         try:
             return await reader.read()

@@ -1,4 +1,4 @@
-"""A provider that does what a test tells it to, on a real port: the next step of its script for each request."""
+"""A scripted provider on a real port: it plays the next step of its script for each request."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Step:
-    """One response: its pieces of body, and what follows them: a clean end, a cut or reset socket, or silence.
+    """One response: the pieces of its body, then a clean end, a cut or reset socket, or silence.
 
-    `every_s` is the pause before each piece, `hold` what the first one waits for; `raw` stands for the whole response,
-    whether it is HTTP or not.
+    `every_s` is the pause before each piece, `hold` an event that the first one waits for; `raw` replaces the whole
+    response and need not be HTTP.
     """
 
     status: int = 200
@@ -71,21 +71,21 @@ USAGE = event({"id": "c1", "choices": [], "usage": {"prompt_tokens": 11, "comple
 
 
 def stream(*texts: str, finish: str | None = "stop", tail: Sequence[bytes] = (USAGE, DONE), end: End = "close") -> Step:
-    """A stream that says the texts one after another."""
+    """A stream with one content event per text."""
     said = [chunk({"role": "assistant", "content": ""}), *(chunk({"content": text}) for text in texts)]
     last = [] if finish is None else [chunk({}, finish), *tail]
     return Step(headers={"Content-Type": "text/event-stream"}, pieces=[*said, *last], end=end)
 
 
 HANG = Step(answer_at_all=False)
-"""The request is read, and nothing ever comes."""
+"""Reads the request and never answers."""
 
 
 class Scripted:
     """A provider under a test's control.
 
-    `seen` holds the requests' bodies, `said_bytes` counts what was sent of all answers; `gone` is set when a caller
-    hung up.
+    `seen` holds the bodies of requests, `said_bytes` counts the bytes sent in all answers; `gone` is set when a caller
+    has disconnected.
     """
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ class Scripted:
 
 @asynccontextmanager
 async def scripted() -> AsyncIterator[Scripted]:
-    """A scripted provider on a port of its own."""
+    """Starts a scripted provider on a free port."""
     provider = Scripted()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", provider.answer)

@@ -1,6 +1,6 @@
-"""What a service does with the unmodified OpenAI SDK, whichever version is on the path; prints what it got as JSON.
+"""Calls a daemon as a service does, with the unmodified OpenAI SDK that is on the path; prints the results as JSON.
 
-Run as `python sdk_conversation.py BASE_URL`, in a process of its own, since two versions cannot share one.
+Run as `python sdk_conversation.py BASE_URL MODEL …`, in its own process: two versions cannot share one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An event loop for tests whose clock stands still while the machine does not let it run.
+"""An event loop for tests whose clock stops while the process waits for a CPU.
 
-On a busy machine a process may wait a second for its turn. Everything a test and a daemon in it have planned by then is
-due at once, and what was in time looks late. Here the time until one's turn comes does not count.
+On a busy machine a process may wait a second for a CPU. All timers of the test and of its daemon are then due at once,
+and what was in time looks late. This loop's clock leaves that waiting out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 
 class SteadyLoop(asyncio.SelectorEventLoop):
-    """The standard loop, but its `time` is that in which its thread works, or waits for something to happen."""
+    """The standard loop; its `time` counts only while its thread runs or waits in the selector."""
 
     def __init__(self) -> None:
         self._lost_s = 0.0
@@ -21,14 +21,14 @@ class SteadyLoop(asyncio.SelectorEventLoop):
         super().__init__(_Selector(self))
 
     def time(self) -> float:
-        """Seconds, as of a monotonic clock; what is neither work nor a wait of the selector is left out."""
+        """Monotonic seconds, without the time in which the thread was neither running nor waiting in the selector."""
         now, worked_s = time.monotonic(), time.thread_time()
         self._lost_s += max(0.0, now - self._seen[0] - (worked_s - self._seen[1]))
         self._seen = now, worked_s
         return now - self._lost_s
 
     def waited(self, timeout_s: float | None) -> None:
-        """Counts a wait of the selector: as long as it took, but no longer than it was meant to take."""
+        """Counts a wait of the selector, but never more than its time-out: the rest was spent waiting for a CPU."""
         now, worked_s = time.monotonic(), time.thread_time()
         if timeout_s is not None:
             self._lost_s += max(0.0, now - self._seen[0] - max(0.0, timeout_s))
@@ -36,7 +36,7 @@ class SteadyLoop(asyncio.SelectorEventLoop):
 
 
 class _Selector(selectors.DefaultSelector):
-    """Tells its loop where its waits begin and end."""
+    """Reports to its loop when its waits begin and end."""
 
     def __init__(self, loop: SteadyLoop) -> None:
         super().__init__()

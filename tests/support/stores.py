@@ -1,4 +1,4 @@
-"""Real stores for tests: one embedded Postgres and one embedded Valkey for the whole session, empty for every test."""
+"""Real stores for tests: one embedded Postgres and one Valkey per session, emptied for each test."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Stores:
 
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
-    """Both servers, started once; a migrated database serves as the template of those that tests get."""
+    """Both servers, started once; the databases of tests are copies of one that is migrated."""
 
     async def start() -> tuple[Embedded, Stores]:
         embedded = await start_embedded(tmp_path_factory.mktemp("stores"), postgres=True, redis=True)
@@ -66,7 +66,7 @@ async def empty_pg_dsn(stores: Stores) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def redis_url(stores: Stores, patience: None) -> str:
-    """The URL of a Valkey that holds nothing."""
+    """The URL of an empty Valkey."""
     client = redis.asyncio.Redis.from_url(stores.redis_url)
     await client.flushall()
     await client.aclose()
