@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= 2
 # Most of the code, without whole daemons and without what takes long: it is all in `make test`.
-LONG := adapters/test_cost adapters/test_hostile adapters/test_recorded registry/test_watch strategies/test_call_counts
+LONG := adapters/test_cost adapters/test_hostile adapters/test_recorded calls/test_hedging registry/test_watch \
+	routing/test_queue strategies/test_call_counts strategies/fusion/test_council_ballots strategies/majority/test_tally
 QUICK := tests/adapters tests/calls tests/core tests/observe tests/registry tests/routing tests/strategies \
 	$(patsubst %,--ignore tests/%.py,$(LONG))
 
@@ -20,7 +21,7 @@ test: lint ## everything, against real embedded servers
 	$(BIN)/pytest -q -n $(JOBS) --dist loadfile -m "not alone"
 	$(BIN)/pytest -q -m alone
 
-quick: install ## the tests of the parts, in about a minute
+quick: install ## the tests of the parts, in under a minute
 	$(BIN)/pytest -q -p no:xdist --hypothesis-profile quick $(QUICK)
 
 lint: install ## style, types, and which room may import which
