@@ -14,12 +14,12 @@ from typing import Literal
 
 from adapters.codec.reasoning import split_reasoning
 from adapters.types import Answer, ResponseFormat
-from router.strategies.majority.keys.dates import date_key
-from router.strategies.majority.keys.documents import calls_key, document_key
-from router.strategies.majority.keys.final import lead_in_removed
-from router.strategies.majority.keys.labels import label_of
-from router.strategies.majority.keys.numbers import number_key
-from router.strategies.majority.keys.wording import folded, normal, peeled
+from router.strategies.keys.dates import date_key
+from router.strategies.keys.documents import calls_key, document_key
+from router.strategies.keys.final import lead_in_removed
+from router.strategies.keys.labels import label_of
+from router.strategies.keys.numbers import number_key
+from router.strategies.keys.wording import folded, normal, peeled
 
 MAX_WORDS = 12
 MAX_CHARS = 80

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from adapters.types import ToolCall
-from router.strategies.majority.keys.wording import unfenced
+from router.strategies.keys.wording import unfenced
 
 
 def document_key(text: str, ignored: Iterable[str] = ()) -> str | None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from router.strategies.majority.keys.documents import read_json
-from router.strategies.majority.keys.final import stated
-from router.strategies.majority.keys.wording import folded, normal, peeled
+from router.strategies.keys.documents import read_json
+from router.strategies.keys.final import stated
+from router.strategies.keys.wording import folded, normal, peeled
 
 _MAX_CHARS = 20_000  # an essay is no ballot
 _FIELDS = ("label", "answer", "class", "category", "classification", "verdict", "result", "choice", "vote", "decision")
