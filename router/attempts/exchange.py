@@ -36,6 +36,7 @@ class Exchange:
     ) -> None:
         self._seat = speaker.seat
         self._speaker = speaker
+        self.response_model = speaker.response_model  # as the provider names it; None while it has not said
         self._adapter = adapter
         self._limit = limit
         self._clock = clock
@@ -54,11 +55,6 @@ class Exchange:
         self.received_chars = 0
         self.on_life: Callable[[], None] = _nothing
         self._finished: StreamCollector | None = None  # set once the stream's finish reason has arrived
-
-    @property
-    def response_model(self) -> str | None:
-        """The answering model as its provider names it; None until the provider has named it."""
-        return self._speaker.response_model
 
     @property
     def gave_up(self) -> bool:
@@ -113,7 +109,8 @@ class Exchange:
             raise self._adapter.parse_error(response.status, response.headers, body)
         answer = self._adapter.parse_response(response.status, response.headers, body)
         self.usage = answer.usage
-        self._name(answer.response_model)
+        if answer.response_model:
+            self._name(answer.response_model)
         self.received_chars = len(answer.text) + len(answer.reasoning)
         if self._deliver is not None:
             for delta in as_deltas(answer):
@@ -151,7 +148,8 @@ class Exchange:
     def _note(self, delta: Delta) -> None:
         if delta.usage is not None:
             self.usage = self.usage.updated_by(delta.usage)
-        if delta.response_model:
+        # Most providers name the model in every chunk, and it hardly ever changes.
+        if delta.response_model and delta.response_model != self.response_model:
             self._name(delta.response_model)
         if self.first_token_ms is None and (delta.commits or delta.reasoning):
             self.first_token_ms = (self._clock.monotonic() - self.began) * 1000
@@ -159,9 +157,9 @@ class Exchange:
         self.received_chars += len(delta.text) + len(delta.reasoning)
 
     def _name(self, response_model: str) -> None:
-        """Records the model's name; most providers repeat it in every piece, so a `Speaker` is made only on change."""
-        if response_model and response_model != self._speaker.response_model:
-            self._speaker = Speaker(self._seat, self._speaker.seq, response_model)
+        """Takes in what the provider calls the model that answers."""
+        self.response_model = response_model
+        self._speaker = Speaker(self._seat, self._speaker.seq, response_model)
 
     async def _hand_on(self, delta: Delta, deliver: Deliver) -> None:
         self._limit.until_caller_has_read()

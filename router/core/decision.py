@@ -87,23 +87,16 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class RequestEnded:
-    """The event that a request has ended, whatever its outcome; `http_status` is the status of its response."""
+    """The event that a request has ended, whatever its outcome; `http_status` is the status of its response.
+
+    `overhead_ms` is the part of the duration that no vote accounts for, `first_token_ms` the time from the start of the
+    request to the first token of the winning vote. Both are worked out once, since several subscribers want them.
+    """
 
     context: RequestContext
     decision: Decision
     outcome: RequestOutcome
     http_status: int
     duration_ms: float
-
-    @property
-    def overhead_ms(self) -> float:
-        """The part of the duration that no vote accounts for: the router's own, and waiting."""
-        return max(0.0, self.duration_ms - self.decision.spent.duration_ms)
-
-    @property
-    def first_token_ms(self) -> float | None:
-        """Time to first token: from the start of the request to the first token of the winning vote."""
-        winner = self.decision.choice.winner
-        if winner is None or winner.first_token_ms is None:
-            return None
-        return winner.arrival_ms - winner.duration_ms + winner.first_token_ms
+    overhead_ms: float
+    first_token_ms: float | None

@@ -29,12 +29,14 @@ class EventLog:
 
     def vote(self, vote: Vote) -> None:
         """Warns when a seat answers with another model than the one asked for; once per other model."""
-        if not vote.ok:
+        if vote.outcome != "ok":
             return
-        other = vote.response_model if is_rerouted(vote.seat.model.id, vote.response_model) else None
-        if other is not None and other != self._rerouted.get(vote.seat.id):
-            self._say.warning("rerouted", asked=vote.seat.id, served=other)
-        self._rerouted[vote.seat.id] = other
+        seat, other = vote.seat, vote.response_model
+        if other == seat.model.id or not is_rerouted(seat.model.id, other):
+            other = None
+        if other is not None and other != self._rerouted.get(seat.id):
+            self._say.warning("rerouted", asked=seat.id, served=other)
+        self._rerouted[seat.id] = other
 
     def request(self, ended: RequestEnded) -> None:
         """The line of one request."""

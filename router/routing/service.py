@@ -212,7 +212,12 @@ class Service:
 
     def _ended(self, context: RequestContext, decision: Decision, outcome: RequestOutcome, status: int) -> None:
         duration_ms = (self._clock.monotonic() - context.began) * 1000
-        self._parts.events.publish(RequestEnded(context, decision, outcome, status, duration_ms))
+        overhead_ms = max(0.0, duration_ms - decision.spent.duration_ms)
+        winner, first_token_ms = decision.choice.winner, None
+        if winner is not None and winner.first_token_ms is not None:
+            first_token_ms = winner.arrival_ms - winner.duration_ms + winner.first_token_ms
+        ended = RequestEnded(context, decision, outcome, status, duration_ms, overhead_ms, first_token_ms)
+        self._parts.events.publish(ended)
 
 
 def _seats_asked(plan: Plan) -> SeatsAsked:

@@ -36,7 +36,7 @@ class Recorder:
 
     def vote(self, vote: Vote) -> None:
         """One attempt has ended."""
-        ok = vote.ok
+        ok = vote.outcome == "ok"
         if not vote.deferred:
             self._log.append(self._vote_row(vote, Mark(counted=ok), winner=ok and vote.role == "answer"))
         if self._keep_payloads and vote.answer is not None:
@@ -118,7 +118,7 @@ class Recorder:
             answer_key=mark.answer_key,
             answer_sha256=self._sha256(vote.answer),
             ballot=mark.ballot or vote.ballot,
-            valid=vote.ok if mark.valid is None else mark.valid,
+            valid=vote.outcome == "ok" if mark.valid is None else mark.valid,
             counted=mark.counted,
             agreed=mark.agreed,
             winner=winner,

@@ -64,13 +64,13 @@ class ChatDoor:
             ignored=body.dropped,
             body=raw,
         )
-        dropped = DroppedFields(context, body, self._dropped)
         if not body.stream:
-            whole = WholeReply(context, dropped)
+            whole = WholeReply(context, body, self._dropped)
             await self._service.answer(context, body.request, whole)
-            return whole.response()
+            assert whole.response is not None
+            return whole.response
         events = EventStream(request, route_headers(context))
-        stream = StreamedReply(context, dropped, events, body)
+        stream = StreamedReply(context, body, self._dropped, events)
         watching = self._events.watching(context.id, stream.note) if options.explain else nullcontext()
         try:
             with watching:
@@ -78,34 +78,26 @@ class ChatDoor:
                     await self._service.answer(context, body.request, stream)
         except CallerGone:
             return events.hang_up()
-        return stream.response()
+        assert stream.response is not None
+        return stream.response
 
 
-class DroppedFields:
-    """Fields of the body that a seat does not receive: unknown ones, and parameters its wire format cannot express."""
+class _Reply:
+    """What both sinks share. `response` is there once the service has replied."""
 
     def __init__(self, context: RequestContext, body: ChatBody, dropped: Dropped) -> None:
-        self._ignored = context.ignored
-        self._request = body.request
-        self._dropped = dropped
-
-    def at(self, seat: Seat | None) -> tuple[str, ...]:
-        """The names of the dropped fields for the answering seat; without a seat, only the unknown ones."""
-        return self._ignored if seat is None else (*self._ignored, *sorted(self._dropped(seat, self._request)))
-
-
-class WholeReply:
-    """The sink of an unstreamed request: one complete response."""
-
-    def __init__(self, context: RequestContext, dropped: DroppedFields) -> None:
+        self.response: web.StreamResponse | None = None
         self._context = context
+        self._body = body
         self._dropped = dropped
-        self._response: web.Response | None = None
 
-    def response(self) -> web.Response:
-        """The response, once the service has replied."""
-        assert self._response is not None
-        return self._response
+    def _dropped_at(self, seat: Seat) -> tuple[str, ...]:
+        """Fields of the body that a seat does not receive: unknown ones, and parameters its wire cannot express."""
+        return (*self._context.ignored, *sorted(self._dropped(seat, self._body.request)))
+
+
+class WholeReply(_Reply):
+    """The sink of an unstreamed request: one complete response."""
 
     async def deliver(self, delta: Delta, speaker: Speaker) -> bool:
         """Sends nothing: the decision has the whole answer."""
@@ -113,22 +105,22 @@ class WholeReply:
 
     async def reply(self, decision: Decision) -> int:
         """Builds the response: the answer, or the error object."""
-        context, winner = self._context, decision.choice.winner
-        dropped = self._dropped.at(winner.seat if winner else None)
+        context, winner, attempts = self._context, decision.choice.winner, len(decision.votes)
         if winner is None:
-            headers = route_headers(context, plan=decision.plan, attempts=len(decision.votes), dropped=dropped)
-            self._response = error_response(from_decision(decision), context.id, headers)
-            return self._response.status
+            headers = route_headers(context, plan=decision.plan, attempts=attempts, dropped=context.ignored)
+            self.response = error_response(from_decision(decision), context.id, headers)
+            return self.response.status
+        dropped = self._dropped_at(winner.seat)
         quorum = completion.quorum_object(context, decision, dropped)
         document = completion.completion(context, winner, quorum)
         model = completion.model_of(winner)
-        self._response = web.Response(
+        self.response = web.Response(
             body=orjson.dumps(document),
             content_type="application/json",
             headers=route_headers(
                 context,
                 plan=decision.plan,
-                attempts=len(decision.votes),
+                attempts=attempts,
                 provider=winner.seat.provider.id,
                 model=model,
                 dropped=dropped,
@@ -137,22 +129,14 @@ class WholeReply:
         return 200
 
 
-class StreamedReply:
+class StreamedReply(_Reply):
     """The sink of a streamed request. The stream starts with the first content; an error before it keeps its status."""
 
-    def __init__(self, context: RequestContext, dropped: DroppedFields, stream: EventStream, body: ChatBody) -> None:
-        self._context = context
-        self._dropped = dropped
+    def __init__(self, context: RequestContext, body: ChatBody, dropped: Dropped, stream: EventStream) -> None:
+        super().__init__(context, body, dropped)
         self._stream = stream
-        self._include_usage = body.include_usage
         self._chunks = Chunks(context.id, int(context.created_at), include_reasoning=context.options.include_reasoning)
         self._speaker: Speaker | None = None
-        self._response: web.StreamResponse | None = None
-
-    def response(self) -> web.StreamResponse:
-        """The response, once the service has replied."""
-        assert self._response is not None
-        return self._response
 
     async def deliver(self, delta: Delta, speaker: Speaker) -> bool:
         """Sends what the caller may see of a delta; True if anything. Raises `CallerGone` after a disconnect."""
@@ -170,12 +154,11 @@ class StreamedReply:
         if winner is None:
             return await self._fail(from_decision(decision), decision)
         assert winner.answer is not None
-        dropped = self._dropped.at(winner.seat)
-        quorum = completion.quorum_object(context, decision, dropped)
-        usage = completion.usage(winner.usage) if self._include_usage else None
+        quorum = completion.quorum_object(context, decision, self._dropped_at(winner.seat))
+        usage = completion.usage(winner.usage) if self._body.include_usage else None
         self._heard(Speaker(winner.seat, len(decision.votes), winner.response_model))
-        self._response = await self._stream.end(self._chunks.last(winner.answer.finish_reason, usage, quorum))
-        return self._response.status
+        self.response = await self._stream.end(self._chunks.last(winner.answer.finish_reason, usage, quorum))
+        return self.response.status
 
     def note(self, stage: Stage) -> None:
         """Sends a stage of the decision as soon as possible."""
@@ -186,10 +169,10 @@ class StreamedReply:
             headers = route_headers(
                 self._context, plan=decision.plan, attempts=len(decision.votes), dropped=self._context.ignored
             )
-            self._response = error_response(error, self._context.id, headers)
+            self.response = error_response(error, self._context.id, headers)
         else:  # OpenAI's SDKs raise at an `error` event; a `[DONE]` after it would mean success
-            self._response = await self._stream.end(event(error.body(self._context.id)))
-        return self._response.status
+            self.response = await self._stream.end(event(error.body(self._context.id)))
+        return self.response.status
 
     def _heard(self, speaker: Speaker) -> None:
         """Records the answering seat: every chunk names its model, and the headers name both until they are sent."""
@@ -201,5 +184,5 @@ class StreamedReply:
                 attempts=speaker.seq,
                 provider=speaker.seat.provider.id,
                 model=self._chunks.model,
-                dropped=self._dropped.at(speaker.seat),
+                dropped=self._dropped_at(speaker.seat),
             )
